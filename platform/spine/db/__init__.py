@@ -1,0 +1,11 @@
+"""The database: one transaction at a time, always inside a tenant's wall.
+
+`Database.tenant(t)` opens a transaction as role `spine_app` with `spine.tenant_id = t` for its duration; row-level
+security, forced on every table, shows and accepts that tenant's rows only. `Database.relay()` is the role of the event
+dispatchers: it reads every tenant's events and keeps the consumer groups' books, and can do nothing else.
+"""
+
+from spine.db.engine import Connection, Database
+from spine.db.migrate import head_revision, migrate, revision_of
+
+__all__ = ["Connection", "Database", "head_revision", "migrate", "revision_of"]

@@ -1,0 +1,79 @@
+"""Pools of psycopg 3 connections for the two roles that run, made at first use and never at import."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from spine.errors import Misconfigured, TenantMismatch
+from spine.settings import Settings
+
+type_of_row = dict[str, Any]
+Connection = psycopg.Connection[type_of_row]
+
+
+class Database:
+    """Transactions on the platform's database. Thread-safe; not fork-safe: make one in each process.
+
+    Rows come back as dictionaries. A block that raises rolls back; a block that ends commits.
+    """
+
+    def __init__(self, app_url: str, relay_url: str | None = None, *, max_size: int = 16) -> None:
+        self.app_url = app_url
+        self.relay_url = relay_url
+        self._app = _pool(app_url, max_size)
+        self._relay = _pool(relay_url, max_size) if relay_url else None
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, max_size: int = 16) -> Self:
+        relay = settings.database_relay_url
+        return cls(settings.require("database_url"), relay.get_secret_value() if relay else None, max_size=max_size)
+
+    @contextmanager
+    def tenant(self, tenant_id: str) -> Iterator[Connection]:
+        """One transaction inside `tenant_id`'s wall. Raises TenantMismatch for an empty tenant: nobody's rows are anyone's."""
+        if not tenant_id.strip():
+            raise TenantMismatch("no tenant was given: every read and write belongs to one")
+        with _opened(self._app).connection() as connection:
+            connection.execute("select set_config('spine.tenant_id', %s, true)", (tenant_id,))
+            yield connection
+
+    @contextmanager
+    def relay(self) -> Iterator[Connection]:
+        """One transaction as the dispatchers' role. Raises Misconfigured when this process was not given its address."""
+        if self._relay is None:
+            raise Misconfigured("SPINE_DATABASE_RELAY_URL is not set: this process may not read events across tenants")
+        with _opened(self._relay).connection() as connection:
+            yield connection
+
+    def close(self) -> None:
+        for pool in (self._app, self._relay):
+            if pool is not None:
+                pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def _pool(url: str, max_size: int) -> ConnectionPool[Connection]:
+    return ConnectionPool(
+        url,
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        timeout=10,
+        connection_class=psycopg.Connection[type_of_row],
+        kwargs={"row_factory": dict_row},
+    )
+
+
+def _opened(pool: ConnectionPool[Connection]) -> ConnectionPool[Connection]:
+    if pool.closed:
+        pool.open()  # idempotent and locked inside the pool; waiting for min_size happens on first use
+    return pool
