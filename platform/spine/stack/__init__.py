@@ -1,0 +1,1 @@
+"""The embedded services and their supervisor: everything `spine up` runs on one machine."""
