@@ -1,0 +1,1 @@
+"""What every plane may import: contracts only."""

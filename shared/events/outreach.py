@@ -1,0 +1,47 @@
+"""Outreach: the conversation with a lead. Contacts are references; addresses and texts stay out."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared.events.envelope import EventData
+from shared.events.wire import ContactRef, Ref
+
+Channel = Literal["email", "whatsapp", "linkedin", "sms", "voice"]
+
+
+class OutreachMessageSent(EventData):
+    """The provider accepted one message of a sequence."""
+
+    TYPE: ClassVar[str] = "spine.outreach.message_sent.v1"
+    SUBJECT: ClassVar[str] = "lead_id"
+
+    lead_id: Ref
+    intent_id: Ref
+    step: Annotated[int, Field(ge=0, le=100)]
+    """0 is the first message, 1 the first follow-up."""
+    channel: Channel
+    provider_message_id: Ref
+
+
+class OutreachReplied(EventData):
+    """The contact answered; whatever the answer says, the sequence ends and a person takes over."""
+
+    TYPE: ClassVar[str] = "spine.outreach.replied.v1"
+    SUBJECT: ClassVar[str] = "lead_id"
+
+    lead_id: Ref
+    contact_id: ContactRef
+    channel: Channel
+    message_ref: Ref
+
+
+class OutreachCompleted(EventData):
+    """A sequence ended."""
+
+    TYPE: ClassVar[str] = "spine.outreach.completed.v1"
+    SUBJECT: ClassVar[str] = "lead_id"
+
+    lead_id: Ref
+    outcome: Literal["replied", "exhausted", "disqualified", "rejected", "not_contactable", "expired"]
+    messages_sent: Annotated[int, Field(ge=0)]
