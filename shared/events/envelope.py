@@ -88,7 +88,7 @@ TenantId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 class Envelope(Wire):
     """One event. Frozen; unknown attributes are ignored. `data` has been checked by whoever published it, see `catalog.check`."""
 
-    specversion: Literal["1.0"] = "1.0"
+    specversion: Literal["1.0"]
     id: EventId
     """UUIDv7 where the platform makes it; derived (v5) where a retry must arrive at the same event."""
     source: Line
@@ -137,6 +137,7 @@ class Envelope(Wire):
         subject = data.subject() if subject is None else subject
         try:
             return cls(
+                specversion="1.0",
                 id=str(event_id),
                 source=source,
                 type=data.TYPE,

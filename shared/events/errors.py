@@ -33,16 +33,20 @@ class EventSchemaError(EventError):
     @classmethod
     def of(cls, event_type: str, error: ValidationError) -> "EventSchemaError":
         """The same findings as pydantic's, by field, without the input."""
-        return cls.because(
-            event_type, ((_path(found["loc"]), found["msg"]) for found in error.errors(include_url=False, include_input=False))
-        )
+        found = error.errors(include_url=False, include_input=False)
+        return cls.because(event_type, ((_path(one["loc"]), _reason(one["msg"])) for one in found))
 
     @classmethod
     def because(cls, event_type: str, findings: Iterable[tuple[str, str]]) -> "EventSchemaError":
         """One line for all findings, the first of which gives `field`."""
         listed = list(findings)
-        reasons = "; ".join(f"{field!r}: {reason[:1].lower()}{reason[1:]}" for field, reason in listed)
+        reasons = "; ".join(f"{field!r}: {reason}" for field, reason in listed)
         return cls(f"{event_type!r} does not fit its schema: {reasons}", event_type=event_type, field=listed[0][0])
+
+
+def _reason(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -33,7 +33,7 @@ class Wire(BaseModel):
         extra="ignore",
         allow_inf_nan=False,  # JSON has neither
         hide_input_in_errors=True,  # a message about a value must not carry the value
-        use_attribute_docstrings=True,
+        use_attribute_docstrings=True,  # into the exported schemas
     )
 
 
