@@ -1,0 +1,376 @@
+"""A small asyncio supervisor: parts in dependency order, kept alive, stopped in reverse, nothing left behind.
+
+Why our own: of the ready-made ones one tears everything down when a child dies, one blocks while it starts, none knows health
+(measured). Guarantees: a part starts when those it comes `after` are ready; ready means that *its own* process listens on its ports
+and answers its probe, so a stale server cannot pass for it; a process that dies is started again with backoff; `stop` ends each part
+after everything that came after it, and then whatever is left of its process group. Every process is written down in
+`processes.json` with its start time, so that after a `kill -9` of the supervisor itself the next command finds the orphans.
+Limit: a process that lives but no longer answers is not restarted; `spine doctor` names it.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, assert_never
+
+import psutil
+
+from spine.errors import Misconfigured, SpineError
+from spine.stack.orphans import PROCESSES_FILE, kill_family, write_private
+from spine.stack.ports import is_listening
+
+_LOG_LIMIT = 20_000_000  # bytes; a log that is larger at start moves aside, and one such is kept
+_HEALTHY_AFTER = 30.0  # seconds of life after which the next death is a first one again
+_BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0)  # seconds before start number 2, 3, … in a row
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    DONE = "done"
+    ELSEWHERE = "elsewhere"
+    RESTARTING = "restarting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class StackFailed(SpineError):
+    """A part did not start; the message has the end of its log."""
+
+    code = "stack-failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One child process. `once` marks a step that must end with 0 before the others go on, such as a migration."""
+
+    name: str
+    command: Callable[[], Sequence[str]]  # called before every start, in a thread: the place to prepare files
+    after: tuple[str, ...] = ()
+    once: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # more arguments of create_subprocess_exec (cwd, user)
+    ports: tuple[int, ...] = ()
+    address: str = ""
+    ready: Callable[[int], bool | str] = lambda _pid: True  # in a thread; a text is ready too, and is shown
+    settle: Callable[[], None] | None = None  # in a thread, after each start, before dependents go on
+    stop: signal.Signals | Callable[[], object] = signal.SIGTERM
+    start_timeout: float = 90.0  # seconds
+    stop_timeout: float = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """A part that an address in the environment stands for: not started, but waited for."""
+
+    name: str
+    address: str
+    ready: Callable[[], bool]
+    after: tuple[str, ...] = ()
+    start_timeout: float = 30.0
+
+
+Part = Process | Elsewhere
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    part: str
+    state: State
+    seconds: float  # since this part began to start
+    note: str = ""
+
+
+class _Runner:
+    """What the supervisor knows about one part."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.state = State.WAITING
+        self.note = ""
+        self.ready = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self.process: asyncio.subprocess.Process | None = None
+        self.born = 0.0
+        self.restarts = 0
+        self.restart_at_once = False
+
+
+class Supervisor:
+    """Runs `parts` until `stop`. One event loop owns it; `report` is called on that loop for every change of state."""
+
+    def __init__(self, parts: Iterable[Part], *, home: Path, report: Callable[[Change], None] = lambda _change: None) -> None:
+        self._home = home
+        self._report = report
+        self._runners = {part.name: _Runner(part) for part in parts}
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        for runner in self._runners.values():
+            if unknown := [name for name in runner.part.after if name not in self._runners]:
+                raise Misconfigured(f"part {runner.part.name!r} comes after {unknown!r}, which are not parts of this stack")
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {name: r.process.pid for name, r in self._runners.items() if r.process and r.process.returncode is None}
+
+    async def start(self) -> None:
+        """Returns when every part is ready. Raises StackFailed for the first that is not; then `stop` is due, as always."""
+        (self._home / "logs").mkdir(parents=True, exist_ok=True)
+        for name, runner in self._runners.items():
+            self._keepers[name] = asyncio.create_task(self._keep(runner), name=f"part {name}")
+        everything: asyncio.Future[Any] = asyncio.gather(*(runner.ready.wait() for runner in self._runners.values()))
+        try:
+            while not everything.done():
+                alive: list[asyncio.Future[Any]] = [keeper for keeper in self._keepers.values() if not keeper.done()]
+                await asyncio.wait([everything, *alive], return_when=asyncio.FIRST_COMPLETED)
+                self._raise_failures()
+        finally:
+            everything.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await everything
+
+    async def watch(self) -> None:
+        """Never returns; raises when a part can no longer be kept (its program is gone, its files cannot be prepared)."""
+        while True:
+            alive = [keeper for keeper in self._keepers.values() if not keeper.done()]
+            await asyncio.wait(alive or [asyncio.create_task(asyncio.sleep(3600))], return_when=asyncio.FIRST_COMPLETED)
+            self._raise_failures()
+
+    def _raise_failures(self) -> None:
+        for keeper in self._keepers.values():
+            if keeper.done() and not keeper.cancelled():
+                keeper.result()
+
+    async def stop(self) -> None:
+        """End every part, dependents first. Safe to call at any time, also during `start`, and twice."""
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        dependents: dict[str, list[str]] = {name: [] for name in self._runners}
+        for name, runner in self._runners.items():
+            for earlier in runner.part.after:
+                dependents[earlier].append(name)
+
+        async def end(name: str) -> None:
+            runner = self._runners[name]
+            for later in dependents[name]:
+                await self._runners[later].stopped.wait()
+            if runner.process is not None:
+                await self._terminate(runner)
+                if runner.state is not State.DONE:
+                    self._change(runner, State.STOPPED)
+            runner.stopped.set()
+
+        await asyncio.gather(*(end(name) for name in self._runners))
+        (self._home / PROCESSES_FILE).unlink(missing_ok=True)
+
+    async def restart(self, name: str) -> None:
+        """Stop one part as `stop` would, and return when it is ready again."""
+        runner = self._running(name)
+        runner.ready.clear()
+        runner.restart_at_once = True
+        await self._terminate(runner)
+        await self.wait_ready(name)
+
+    async def kill(self, name: str) -> int:
+        """`kill -9`, for tests of what survives one: returns the pid once it is dead. `wait_ready` waits for the next."""
+        runner = self._running(name)
+        assert runner.process is not None
+        process, pid = runner.process, runner.process.pid
+        runner.ready.clear()
+        process.kill()
+        await process.wait()
+        return pid
+
+    async def wait_ready(self, name: str, timeout: float = 60.0) -> None:
+        await asyncio.wait_for(self._runners[name].ready.wait(), timeout)
+
+    def _running(self, name: str) -> _Runner:
+        runner = self._runners.get(name)
+        if runner is None or runner.process is None or runner.process.returncode is not None:
+            raise Misconfigured(f"no process {name!r} runs in this stack: there are {sorted(self.pids)!r}")
+        return runner
+
+    async def _keep(self, runner: _Runner) -> None:
+        part = runner.part
+        for name in part.after:
+            await self._runners[name].ready.wait()
+        runner.born = time.monotonic()
+        match part:
+            case Elsewhere():
+                await self._wait_for_elsewhere(runner, part)
+            case Process():
+                await self._spawn_until_ready(runner, part)
+                while not part.once:
+                    await self._watch(runner, part)
+            case _:
+                assert_never(part)
+
+    async def _wait_for_elsewhere(self, runner: _Runner, part: Elsewhere) -> None:
+        deadline = runner.born + part.start_timeout
+        while not await asyncio.to_thread(part.ready):
+            if time.monotonic() > deadline:
+                self._change(runner, State.FAILED)
+                raise StackFailed(f"{part.name} at {part.address!r} does not answer: check the address, or unset it to run one here")
+            await asyncio.sleep(0.5)
+        runner.ready.set()
+        self._change(runner, State.ELSEWHERE, part.address)
+
+    async def _watch(self, runner: _Runner, part: Process) -> None:
+        """One life after the first: wait for the death, pause, start again until it holds."""
+        assert runner.process is not None
+        code = await runner.process.wait()
+        runner.ready.clear()
+        kill_family(runner.process.pid)
+        failures = 0 if time.monotonic() - runner.born > _HEALTHY_AFTER else runner.restarts
+        while True:
+            runner.restarts += 1
+            pause = 0.0 if runner.restart_at_once else _BACKOFF[min(failures, len(_BACKOFF) - 1)]
+            ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+            self._change(runner, State.RESTARTING, "" if runner.restart_at_once else f"ended by {ended}; again in {pause:g} s")
+            runner.restart_at_once = False
+            await asyncio.sleep(pause)
+            runner.born = time.monotonic()
+            try:
+                return await self._spawn_until_ready(runner, part)
+            except StackFailed:
+                failures += 1
+                assert runner.process is not None
+                await self._terminate(runner)
+                code = runner.process.returncode or 0
+
+    async def _spawn_until_ready(self, runner: _Runner, part: Process) -> None:
+        self._change(runner, State.STARTING)
+        command = await asyncio.to_thread(part.command)
+        with open(_log(self._home, part.name), "ab") as log:
+            log.write(f"--- {time.strftime('%Y-%m-%dT%H:%M:%S%z')} {' '.join(map(str, command[:6]))}\n".encode())
+            log.flush()
+            runner.process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **part.environment},
+                **part.options,
+            )
+        self._write_processes()
+        process = runner.process
+        deadline = runner.born + part.start_timeout
+        if part.once:
+            note: bool | str = await self._finish(runner, part, deadline)
+        else:
+            while not (note := await asyncio.to_thread(_is_ready, part, process.pid)):
+                if process.returncode is not None:
+                    raise self._failed(runner, f"ended with {process.returncode} before it was ready")
+                if time.monotonic() > deadline:
+                    raise self._failed(runner, f"was not ready after {part.start_timeout:g} s")
+                await asyncio.sleep(0.08)
+        if part.settle:
+            await asyncio.to_thread(part.settle)
+        runner.ready.set()
+        self._change(runner, State.DONE if part.once else State.READY, note if isinstance(note, str) else "")
+
+    async def _finish(self, runner: _Runner, part: Process, deadline: float) -> bool:
+        assert runner.process is not None
+        try:
+            code = await asyncio.wait_for(runner.process.wait(), deadline - time.monotonic())
+        except TimeoutError:
+            raise self._failed(runner, f"was not done after {part.start_timeout:g} s") from None
+        if code:
+            raise self._failed(runner, f"ended with {code}")
+        return True
+
+    def _failed(self, runner: _Runner, why: str) -> StackFailed:
+        self._change(runner, State.FAILED, why)
+        log = _log(self._home, runner.part.name)
+        tail = log.read_text(errors="replace").rpartition("--- ")[2].splitlines()[1:][-12:]
+        return StackFailed("\n".join([f"{runner.part.name} {why}; the end of {str(log)!r}:", *(f"  {line}" for line in tail)]))
+
+    async def _terminate(self, runner: _Runner) -> None:
+        """Ask, wait, insist; then end what is left of the group, whoever started it."""
+        process, part = runner.process, runner.part
+        assert process is not None
+        assert isinstance(part, Process)
+        family = _descendants(process.pid)
+        if process.returncode is None:
+            asked = _ask(process, part)
+            for request, patience in ((asked, part.stop_timeout), (_signal(process, signal.SIGTERM), 3.0), (None, 0.0)):
+                if request is None:
+                    kill_family(process.pid, family)
+                    await process.wait()
+                    break
+                await request()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), patience)
+                    break
+        kill_family(process.pid, family)
+
+    def _change(self, runner: _Runner, state: State, note: str = "") -> None:
+        runner.state, runner.note = state, note
+        if state is not State.STOPPED:
+            self._write_processes()
+        seconds = time.monotonic() - runner.born if runner.born else 0.0
+        self._report(Change(part=runner.part.name, state=state, seconds=seconds, note=note))
+
+    def _write_processes(self) -> None:
+        rows = []
+        for name, runner in self._runners.items():
+            row: dict[str, Any] = {"name": name, "state": runner.state, "note": runner.note, "restarts": runner.restarts}
+            row |= {"address": runner.part.address, "after": runner.part.after}
+            if runner.process is not None:
+                row |= {"pid": runner.process.pid, "signal": _signal_of(runner.part)}
+                with contextlib.suppress(psutil.Error):
+                    row["created"] = psutil.Process(runner.process.pid).create_time()
+            rows.append(row)
+        write_private(self._home / PROCESSES_FILE, json.dumps(rows, indent=1))
+
+
+def _signal_of(part: Part) -> int:
+    return int(part.stop) if isinstance(part, Process) and isinstance(part.stop, signal.Signals) else int(signal.SIGTERM)
+
+
+def _is_ready(part: Process, pid: int) -> bool | str:
+    if not all(is_listening(pid, port) for port in part.ports):
+        return False
+    return part.ready(pid)
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> Callable[[], Awaitable[None]]:
+    async def send() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    return send
+
+
+def _ask(process: asyncio.subprocess.Process, part: Process) -> Callable[[], Awaitable[None]]:
+    how = part.stop
+    if isinstance(how, signal.Signals):
+        return _signal(process, how)
+
+    async def call() -> None:
+        await asyncio.to_thread(how)
+
+    return call
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _log(home: Path, name: str) -> Path:
+    path = home / "logs" / f"{name}.log"
+    if path.exists() and path.stat().st_size > _LOG_LIMIT:
+        path.replace(path.with_suffix(".log.1"))
+    return path
