@@ -128,3 +128,15 @@ def file_content(content: bytes) -> str:
 def webhook(provider: str, message_id: str) -> str:
     """(provider, webhook-id): a delivery that comes again changes nothing."""
     return key_of(provider, message_id)
+
+
+def contact_ref(account: str) -> str:
+    """`contact/` + the account's name as a slug: how events and payloads refer to a person without naming one.
+
+    Every plane derives the same reference, so that the data plane need not see the contacts table. Letters and digits of any
+    script are kept, everything else becomes single hyphens. Raises ValueError when nothing is left.
+    """
+    slug = re.sub(r"[\W_]+", "-", account.casefold()).strip("-")
+    if not slug:
+        raise ValueError(f"account {account!r} has no letter or digit to make a contact reference of")
+    return f"contact/{slug}"
