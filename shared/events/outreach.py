@@ -43,5 +43,5 @@ class OutreachCompleted(EventData):
     SUBJECT: ClassVar[str] = "lead_id"
 
     lead_id: Ref
-    outcome: Literal["replied", "exhausted", "disqualified", "rejected", "not_contactable", "expired"]
+    outcome: Literal["replied", "exhausted", "disqualified", "rejected", "not_contactable", "expired", "denied", "failed"]
     messages_sent: Annotated[int, Field(ge=0)]
