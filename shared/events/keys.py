@@ -8,6 +8,7 @@ Sources: the inventory of seeds/002, domain.md §4 (per-step keys) and rule 13 o
 """
 
 import hashlib
+import json
 import re
 from datetime import date
 from typing import Protocol
@@ -32,7 +33,7 @@ class _OfTask(Protocol):
 
 
 def key_of(*parts: str) -> str:
-    """`part:part:…` where that is safe and short, else `sha256:` and 40 hex digits of the parts kept apart.
+    """`part:part:…` where that is safe and short, else `sha256:` and 40 hex digits of SHA-256 over the JSON array of parts.
 
     The same parts give the same key for ever; ("a", "bc") differs from ("ab", "c"). Raises ValueError for no or empty parts:
     an empty key would make strangers one.
@@ -44,7 +45,7 @@ def key_of(*parts: str) -> str:
     plain = ":".join(parts)
     if len(plain) <= _LONGEST and all(_SAFE_PART.fullmatch(part) for part in parts):
         return plain
-    return "sha256:" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
+    return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
 
 def per_lead(data: _OfLead) -> str:

@@ -41,33 +41,49 @@ Model = TypeVar("Model", bound=Wire)
 
 
 class NotJson(ValueError):
-    """`path` is the dotted path of the first value that JSON cannot hold."""
+    """`path` is the dotted path of the first value that JSON, or the database behind it, cannot hold."""
 
-    def __init__(self, path: str, value: object) -> None:
-        super().__init__(f"JSON has no {type(value).__name__}{'' if type(value) is not float else ' like this one'}")
-        self.path = path
+    def __init__(self, path: tuple[str, ...], reason: str) -> None:
+        super().__init__(reason)
+        self.path = ".".join(path) or "(whole)"
+
+
+_DEEPEST = 64
 
 
 def strictly(model: type[Model], data: Mapping[str, Any], *, extra: Literal["ignore", "forbid"]) -> Model:
     """JSON data → model without coercion. Raises pydantic's ValidationError, or NotJson."""
-    _require_json(data, ())
-    return model.model_validate_json(json.dumps(data), strict=True, extra=extra)
+    plain = dict(data)
+    _require_json(plain, ())
+    return model.model_validate_json(json.dumps(plain), strict=True, extra=extra)
 
 
 def _require_json(value: object, path: tuple[str, ...]) -> None:
+    if len(path) > _DEEPEST:
+        raise NotJson(path[:3], f"nested deeper than {_DEEPEST} levels")
     match value:
-        case None | bool() | str() | int():
-            return
-        case float() if math.isfinite(value):
-            return
-        case dict() if all(isinstance(key, str) for key in value):
+        case None | bool() | int():
+            pass
+        case float():
+            if not math.isfinite(value):
+                raise NotJson(path, "JSON has no NaN and no infinity")
+        case str():
+            if not _is_text(value):
+                raise NotJson(path, "text holds a NUL or half a character, which PostgreSQL and JSON readers refuse")
+        case dict():
             for key, item in value.items():
+                if not isinstance(key, str) or not _is_text(key):
+                    raise NotJson(path, "a field name is not text")
                 _require_json(item, (*path, key))
         case list() | tuple():
             for index, item in enumerate(value):
                 _require_json(item, (*path, str(index)))
         case _:
-            raise NotJson(".".join(path) or "(whole)", value)
+            raise NotJson(path, f"JSON has no {type(value).__name__}; write it as text, as `wire()` does")
+
+
+def _is_text(value: str) -> bool:
+    return "\x00" not in value and (value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value))
 
 
 def _written_as_time(value: object) -> object:
