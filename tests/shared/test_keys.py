@@ -65,3 +65,8 @@ def test_keys_never_change_because_ledgers_remember_them() -> None:
     assert keys.webhook("esign", "msg-1") == "esign:msg-1"
     assert keys.file_content(b"") == "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert keys.key_of("two words") == "sha256:bb02eac40b002ac819e7083687d6497705335268"
+
+
+def test_the_planes_agree_on_a_contact_without_sharing_a_table() -> None:
+    assert keys.contact_ref("Isdom") == keys.contact_ref("Isdom") != keys.contact_ref("Cancity")
+    assert SAFE.fullmatch(keys.contact_ref("Zathunicon & Söhne / Riyadh"))
