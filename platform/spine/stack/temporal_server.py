@@ -35,6 +35,7 @@ class EmbeddedTemporal:
     ui_port: int | None = None  # None: no user interface
     http_port: int
     metrics_port: int
+    namespace: str = "default"
 
     @property
     def address(self) -> str:
@@ -46,6 +47,7 @@ class EmbeddedTemporal:
         command = [str(binary()), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(self.port)]
         command += ["--http-port", str(self.http_port), "--metrics-port", str(self.metrics_port)]
         command += ["--db-filename", str(state), "--sqlite-pragma", "journal_mode=WAL", "--log-level", "warn"]
+        command += ["--namespace", self.namespace] if self.namespace != "default" else []
         command += ["--ui-port", str(self.ui_port), "--ui-disable-news-fetch"] if self.ui_port else ["--headless"]
         for name, kind in SEARCH_ATTRIBUTES.items():
             command += ["--search-attribute", f"{name}={kind}"]
