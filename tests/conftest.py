@@ -14,6 +14,7 @@ from spine.db import Database, migrate
 from spine.stack.ports import free_port, free_ports
 from spine.stack.postgres import EmbeddedPostgres
 from spine.stack.temporal_server import EmbeddedTemporal
+from spine.storage import setup_checkpoints
 
 TEMPLATE = "spine_migrated"
 _numbers = itertools.count(1)
@@ -60,6 +61,23 @@ def database(postgres: EmbeddedPostgres, database_name: str) -> Iterator[Databas
     opened = Database(app_url=postgres.url("spine_app", database_name), relay_url=postgres.url("spine_relay", database_name))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def langgraph_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """An empty database that role langgraph owns."""
+    name = f"langgraph_test_{next(_numbers)}"
+    with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
+        postgres.create_database(connection, name, like="langgraph")
+        yield postgres.url("langgraph", name)
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def checkpoints_url(langgraph_url: str) -> str:
+    """The same with the checkpoint tables in it."""
+    setup_checkpoints(langgraph_url)
+    return langgraph_url
 
 
 @pytest.fixture(scope="session")
