@@ -23,6 +23,7 @@ class Books:
     approval_states: Mapping[str, int]
     intent_states: Mapping[str, int]
     effects: Mapping[str, int]
+    reconciled: int
     judged_again: int
     runnable_behind_a_reject: int
     effects_without_permission: int
@@ -31,10 +32,10 @@ class Books:
 
 def read_books(connection: Connection) -> Books:
     def tally(query: str) -> dict[str, int]:
-        return {str(row["name"]): int(row["n"]) for row in connection.execute(query)}  # type: ignore[arg-type]
+        return {str(row["name"]): int(row["n"]) for row in connection.execute(query)}
 
     def number(query: str) -> int:
-        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(query).fetchone()
         assert row is not None, "an aggregate without GROUP BY always returns a row"
         return int(row["n"])
 
@@ -47,6 +48,7 @@ def read_books(connection: Connection) -> Books:
         approval_states=tally("select state as name, count(*) as n from approvals group by state"),
         intent_states=tally("select state as name, count(*) as n from intents group by state"),
         effects=tally("select plugin as name, count(*) as n from effects where state = 'completed' group by plugin"),
+        reconciled=number("select count(*) as n from effects where reconciled"),
         judged_again=number(
             "select count(*) as n from intents i join approvals a using (tenant_id, intent_id) "
             "where a.state = 'edited' and i.state = 'superseded' and exists "
@@ -62,7 +64,9 @@ def read_books(connection: Connection) -> Books:
             "select count(*) as n from effects e join intents i using (tenant_id, intent_id) "
             "left join approvals a using (tenant_id, intent_id) "
             "where i.action_class <> 'A' and coalesce(a.state, 'none') <> 'consumed' "
-            "and not exists (select 1 from approvals p where p.tenant_id = i.tenant_id and p.intent_id = i.supersedes and p.state = 'edited')"
+            # At A1 the edit is the editor's own approval: the permission is the resolved request of the revision before.
+            "and not exists (select 1 from approvals p where p.tenant_id = i.tenant_id "
+            "and p.intent_id = i.supersedes and p.state = 'edited')"
         ),
         audit_rows=number("select count(*) as n from audit_log"),
     )

@@ -30,7 +30,12 @@ _STATUS = "query($run: ID!) { runOrError(runId: $run) { ... on Run { status step
 _METADATA = """
 query($run: ID!) { runOrError(runId: $run) { ... on Run { assetMaterializations {
   assetKey { path }
-  metadataEntries { label ... on IntMetadataEntry { intValue } ... on FloatMetadataEntry { floatValue } ... on JsonMetadataEntry { jsonString } }
+  metadataEntries {
+    label
+    ... on IntMetadataEntry { intValue }
+    ... on FloatMetadataEntry { floatValue }
+    ... on JsonMetadataEntry { jsonString }
+  }
 } } } }
 """
 _ENDED = {"SUCCESS", "FAILURE", "CANCELED"}

@@ -43,6 +43,7 @@ class Play:
             self.say(f"{contacts} contacts, {without} of them without consent; one of a few people for each role")
             people = People(gateway=self.settings.require("gateway_url"), keys=seed_people(database, tenant), client=client)
             run_id, status, data = self._materialize(client)
+            self._give_providers_a_bad_day(database, client)
             unfinished = self._until_every_commitment_ended(database, people) if status == "SUCCESS" else -1
             with database.tenant(tenant) as connection:
                 books = read_books(connection)
@@ -66,6 +67,20 @@ class Play:
         status = dagster.wait(run_id, progress=progress, timeout_seconds=RUN_TIMEOUT_SECONDS)
         return run_id, status, dagster.metadata(run_id)
 
+    def _give_providers_a_bad_day(self, database: Database, client: httpx.Client) -> None:
+        """Two providers will do what they are asked and hang up without a word; one signer will decline.
+
+        Nothing has been sent yet: every send waits for a person of this play.
+        """
+        for provider in ("email", "esign"):
+            trouble = {"provider": provider, "mode": "lose_answer", "times": 1}
+            client.post(f"{self.providers_url}/behaviour", json=trouble).raise_for_status()
+        with database.tenant(self.settings.tenant) as connection:
+            deal = connection.execute("select max(subject) as deal_id from events where type = 'spine.deal.won.v1'").fetchone()
+        if deal and deal["deal_id"]:
+            client.post(f"{self.providers_url}/signing", json={"decline_marker": deal["deal_id"]}).raise_for_status()
+            self.say(f"the signer of deal {deal['deal_id']} will decline; e-mail and e-signature will each lose one answer")
+
     def _until_every_commitment_ended(self, database: Database, people: People) -> int:
         """People decide, some leads answer, until each lead and deal has an outcome. Returns how many have none at the end."""
         answered: set[str] = set()
@@ -79,7 +94,9 @@ class Play:
                 if number % REPLIES_EVERY == 0 and lead_id not in answered:
                     answered.add(lead_id)
                     people.answer(lead_id, contact_id)
-            line = f"  {state['ended']} of {state['owed']} commitments ended, {state['sent']} messages out, {state['pending']} approvals wait"
+            line = (
+                f"  {state['ended']} of {state['owed']} commitments ended, {state['sent']} messages out, {state['pending']} approvals wait"
+            )
             if decided or line != last_state:
                 last_change = time.monotonic()
             if line != last_state:
@@ -157,6 +174,7 @@ def _table(
         "edits judged again": books.judged_again,
         "rejected": people.verdicts["reject"],
         "denied by the gate": books.intent_states.get("denied", 0),
+        "lost answers found out by asking": books.reconciled,
         "effects made": sum(books.effects.values()),
         "effects seen by the providers": sum(far.effects().values()),
         "duplicates": far.duplicates(),
@@ -184,6 +202,7 @@ def _judge(
         Invariant("every commitment reached an outcome", unfinished == 0, f"{unfinished} without"),
         Invariant("effects made equal effects seen by the providers", books.effects == far.effects(), f"{books.effects} / {far.effects()}"),
         Invariant("no provider saw an effect twice", far.duplicates() == 0, str(far.duplicates())),
+        Invariant("a lost answer is found out by asking, not by sending again", books.reconciled > 0, str(books.reconciled)),
         Invariant("no effect without its permission", books.effects_without_permission == 0, str(books.effects_without_permission)),
         Invariant("a reject leaves nothing runnable", people.verdicts["reject"] > 0 and books.runnable_behind_a_reject == 0),
         Invariant("an edit is judged again", people.verdicts["edit"] > 0 and books.judged_again == people.verdicts["edit"]),
