@@ -5,12 +5,16 @@ Numbers are JSON numbers, so money travels as a decimal *string* or in minor uni
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import rfc8785
 
 from spine.errors import InvalidInput
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a backslash that is followed by the same letters
 
 
 def canonical(payload: Mapping[str, Any]) -> bytes:
@@ -24,3 +28,15 @@ def canonical(payload: Mapping[str, Any]) -> bytes:
 def digest(payload: Mapping[str, Any]) -> str:
     """`sha256:<64 hex>` of the canonical bytes."""
     return "sha256:" + hashlib.sha256(canonical(payload)).hexdigest()
+
+
+def exact_digest(payload: Mapping[str, Any]) -> str:
+    """The digest of a payload that will be stored as JSON and digested again when it is used.
+
+    Raises InvalidInput for what would come back as something else: whole floats beyond 2^53, NUL characters (PostgreSQL's
+    JSON has none), and whatever `canonical` refuses.
+    """
+    written = canonical(payload)
+    if _NUL.search(written):
+        raise InvalidInput("payload holds a NUL character, which cannot be stored: remove it")
+    return digest(json.loads(written))

@@ -1,0 +1,97 @@
+"""Requests for approval, decisions, resolutions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.events import ActorType, Verdict
+from spine.intents.records import Intent, Proposed
+from spine.intents.states import IntentState
+from spine.policy.decide import Reason
+
+
+class ApprovalState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    CONSUMED = "consumed"  # by the effect that it allowed, once
+    EDITED = "edited"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller: `role` is viewer, operator, approver or admin."""
+
+    id: str
+    role: str
+    actor_type: ActorType = ActorType.HUMAN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    decision_id: str
+    verdict: Verdict
+    decided_by: str
+    role: str
+    reason: str | None
+    digest: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A request as people see it, with the intent it is about (payload included) and the decisions so far."""
+
+    approval_id: str
+    intent: Intent
+    digest: str
+    policy_version: str
+    approvers_needed: int
+    roles: tuple[str, ...]
+    why: tuple[Reason, ...]
+    state: ApprovalState
+    requested_by: str
+    requested_at: datetime
+    warn_at: datetime
+    breach_at: datetime
+    escalate_at: datetime
+    expires_at: datetime
+    escalation_level: int
+    resolved_at: datetime | None
+    consumed_at: datetime | None
+    decisions: tuple[Decided, ...] = ()
+
+    @property
+    def approvals_remaining(self) -> int:
+        if self.state is not ApprovalState.PENDING:
+            return 0
+        return self.approvers_needed - sum(1 for decided in self.decisions if decided.verdict is Verdict.APPROVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a decision (or time, or a withdrawal) made of a request. `successor` is the revision that an edit brought."""
+
+    approval_id: str
+    intent_id: str
+    workflow_id: str
+    state: ApprovalState
+    approvals_remaining: int
+    intent_state: IntentState
+    successor: Proposed | None = None
+
+
+class SlaLabel(StrEnum):
+    WARN = "warn"
+    BREACH = "breach"
+    ESCALATED = "escalated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlaNote:
+    """`announced` is False when nothing changed, or when the last notice is younger than the cool-down."""
+
+    level: int
+    announced: bool

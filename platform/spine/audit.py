@@ -1,0 +1,142 @@
+"""Who let this happen: append-only rows, written in the transaction of what they tell of.
+
+Rows are policy-safe: references, digests and codes, never payloads or addresses. The database refuses UPDATE, DELETE and
+TRUNCATE, whoever asks. Rows are not yet sealed into a hash chain: someone with the database's superuser could still rewrite
+them unseen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from opentelemetry import trace
+from psycopg.types.json import Jsonb
+
+from shared.events import ActorType, Severity
+from spine.db import Connection
+from spine.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a kind and a name, `Actor(ActorType.HUMAN, "ana")`."""
+
+    type: ActorType
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened to one subject. `action` is `<subject>.<past tense>`, as in `approval.decided`."""
+
+    actor: Actor
+    action: str
+    subject_type: str
+    subject_id: str
+    correlation_id: str | None = None
+    digest: str | None = None
+    severity: Severity = Severity.V0
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An entry as the log holds it. Positions grow with time of writing, not of commit."""
+
+    position: int
+    audit_id: str
+    tenant_id: str
+    occurred_at: datetime
+    actor: Actor
+    action: str
+    subject_type: str
+    subject_id: str
+    correlation_id: str | None
+    trace_id: str | None
+    span_id: str | None
+    digest: str | None
+    severity: Severity
+    detail: Mapping[str, Any]
+
+
+_COLUMNS = (
+    "audit_id, tenant_id, occurred_at, actor_type, actor_id, action, subject_type, subject_id, correlation_id, "
+    "trace_id, span_id, digest, severity, detail"
+)
+_VALUES = f"({', '.join(['%s'] * 14)})"
+
+
+def record(
+    conn: Connection,
+    *,
+    tenant_id: str,
+    actor: Actor,
+    action: str,
+    subject_type: str,
+    subject_id: str,
+    now: datetime,
+    correlation_id: str | None = None,
+    digest: str | None = None,
+    severity: Severity = Severity.V0,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one row in the caller's transaction, with trace and span of the current span. `now` is business time."""
+    entry = Entry(
+        actor=actor,
+        action=action,
+        subject_type=subject_type,
+        subject_id=subject_id,
+        correlation_id=correlation_id,
+        digest=digest,
+        severity=severity,
+        detail=detail or {},
+    )
+    record_all(conn, [entry], tenant_id=tenant_id, now=now)
+
+
+def record_all(conn: Connection, entries: Sequence[Entry], *, tenant_id: str, now: datetime) -> None:
+    """Several rows in one round trip, in the order given."""
+    if not entries:
+        return
+    span = trace.get_current_span().get_span_context()
+    trace_id = trace.format_trace_id(span.trace_id) if span.is_valid else None
+    span_id = trace.format_span_id(span.span_id) if span.is_valid else None
+    values: list[Any] = []
+    for entry in entries:
+        values += [new_id(), tenant_id, now, entry.actor.type.value, entry.actor.id, entry.action, entry.subject_type, entry.subject_id]
+        values += [entry.correlation_id, trace_id, span_id, entry.digest, entry.severity.value, Jsonb(dict(entry.detail))]
+    conn.execute(f"insert into audit_log ({_COLUMNS}) values {', '.join([_VALUES] * len(entries))}", values)
+
+
+def rows(
+    conn: Connection,
+    *,
+    tenant_id: str,
+    correlation_id: str | None = None,
+    subject_id: str | None = None,
+    after: int = 0,
+    limit: int = 500,
+) -> list[Row]:
+    """At most `limit` rows after a position, oldest first, of one flow and/or about one subject."""
+    found = conn.execute(
+        f"select position, {_COLUMNS} from audit_log "
+        "where tenant_id = %(tenant)s and position > %(after)s "
+        "and (%(correlation)s::text is null or correlation_id = %(correlation)s) "
+        "and (%(subject)s::text is null or subject_id = %(subject)s) "
+        "order by position limit %(limit)s",
+        {"tenant": tenant_id, "after": after, "correlation": correlation_id, "subject": subject_id, "limit": limit},
+    )
+    return [_row(row) for row in found]
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    same = ("position", "tenant_id", "occurred_at", "action", "subject_type", "subject_id", "correlation_id", "trace_id", "span_id")
+    return Row(
+        **{name: row[name] for name in same},
+        audit_id=str(row["audit_id"]),
+        actor=Actor(ActorType(row["actor_type"]), row["actor_id"]),
+        digest=row["digest"],
+        severity=Severity(row["severity"]),
+        detail=row["detail"],
+    )

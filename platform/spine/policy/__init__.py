@@ -1,0 +1,28 @@
+"""The gate's judgement: the table of actions, the facts of the moment, and a pure decision from both."""
+
+from spine.policy.decide import Allow, BudgetState, Canary, Decision, Deny, Facts, NeedApproval, Reason, Subject, decide, deny
+from spine.policy.facts import gather
+from spine.policy.switches import engage, engaged, release
+from spine.policy.table import ActionRule, AmountLimit, PolicyTable, SlaHours
+
+__all__ = [
+    "ActionRule",
+    "Allow",
+    "AmountLimit",
+    "BudgetState",
+    "Canary",
+    "Decision",
+    "Deny",
+    "Facts",
+    "NeedApproval",
+    "PolicyTable",
+    "Reason",
+    "SlaHours",
+    "Subject",
+    "decide",
+    "deny",
+    "engage",
+    "engaged",
+    "gather",
+    "release",
+]

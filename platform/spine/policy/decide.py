@@ -1,0 +1,188 @@
+"""The gate's judgement: a pure function from what is proposed and what is known to allow, ask or deny.
+
+First every reason to deny, in a fixed order, the first one wins. Then every reason to ask; the strictest number of people
+wins, and all reasons are listed. Else allow. The order is that of architecture.md §6 (after domain.md §1.5).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+
+from shared.events import ActionClass, ApprovalClass, Money, ReversibilityClass, SensitivityClass, SideEffectClass
+from shared.events.classes import is_external, rank
+from spine.contacts import Contactable, NotContactable
+from spine.policy.table import ActionRule
+
+
+class Canary(StrEnum):
+    """Whether this tenant is among the first. An enforced canary asks a person for everything outside it."""
+
+    NOT_ENFORCED = "not_enforced"
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+
+
+class BudgetState(StrEnum):
+    NOT_METERED = "not_metered"
+    WITHIN = "within"
+    EXHAUSTED = "exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`code` is stable, `text` is for people; neither holds payload values."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is proposed, with the classes it is judged by: the rule's own, or graver ones."""
+
+    tenant_id: str
+    automation: str
+    action: str
+    rule: ActionRule
+    approval: ApprovalClass | None
+    reversibility: ReversibilityClass | None
+    sensitivity: SensitivityClass | None
+    side_effect: SideEffectClass
+    correlation_id: str | None = None
+    has_evidence: bool = False
+    confidence: Decimal | None = None
+    amount: Money | None = None
+    compensates: str | None = None
+
+    @property
+    def is_undo(self) -> bool:
+        return self.rule.undoes and self.compensates is not None
+
+
+CLASS_APPROVERS: Mapping[ApprovalClass, int] = MappingProxyType(
+    {ApprovalClass.A0: 0, ApprovalClass.A1: 1, ApprovalClass.A2: 2, ApprovalClass.A3: 2}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known at the moment of judging. The defaults are the safe meaning of "nobody looked" wherever there is one."""
+
+    tenant_id: str
+    """The wall that the transaction runs in."""
+    effects_allowed: frozenset[str] | None = frozenset()
+    """The actions that the automation declares; None: not an automation's (an operator's own) proposal."""
+    kill_switch: str | None = None
+    """The scope and reason of an engaged switch that covers this action."""
+    contact: Contactable | NotContactable = NotContactable("no-consent")
+    """Asked only of an action with a channel."""
+    budget: BudgetState = BudgetState.NOT_METERED
+    canary: Canary = Canary.NOT_ENFORCED
+    confidence_threshold: Decimal = Decimal("0.6")
+    class_approvers: Mapping[ApprovalClass, int] = CLASS_APPROVERS
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    why: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NeedApproval:
+    approvers: int
+    roles: tuple[str, ...]
+    why: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    reason: Reason
+    next_allowed_at: datetime | None = None
+
+
+Decision = Allow | NeedApproval | Deny
+
+
+def decide(subject: Subject, facts: Facts) -> Decision:
+    """Judge one proposal. Pure: the same values give the same answer, and nothing is looked up."""
+    if denial := deny(subject, facts):
+        return denial
+    asked = list(_asks(subject, facts))
+    if not asked:
+        return Allow()
+    return NeedApproval(max(count for count, _ in asked), subject.rule.approver_roles, tuple(reason for _, reason in asked))
+
+
+def deny(subject: Subject, facts: Facts) -> Deny | None:
+    """The first reason to say no; asked again at the moment of sending, with the facts of that moment."""
+    rule, classes = subject.rule, (subject.approval, subject.reversibility, subject.sensitivity)
+    if not subject.tenant_id.strip() or subject.tenant_id != facts.tenant_id:
+        return _no("tenant-mismatch", f"proposed for tenant {subject.tenant_id!r}, judged inside {facts.tenant_id!r}")
+    if rule.action_class is ActionClass.C:
+        return _no("forbidden", f"action {subject.action!r} is class C: nobody can approve it")
+    if not subject.action.strip():
+        return _no("empty-action", "the action has no name")
+    if facts.effects_allowed is not None and subject.action not in facts.effects_allowed:
+        return _no("undeclared-effect", f"automation {subject.automation!r} does not declare the effect {subject.action!r}")
+    if None in classes:
+        return _no("unclassified", "approval, reversibility and sensitivity class must all be given")
+    if is_external(subject.side_effect) and not (subject.correlation_id or "").strip():
+        return _no("no-correlation", f"{subject.side_effect.value} needs a correlation id")
+    if facts.kill_switch is not None:
+        return _no("kill-switch", f"stopped: {facts.kill_switch}")
+    if rule.channel is not None and isinstance(facts.contact, NotContactable):
+        why = f"the contact may not be written to by {rule.channel} for {rule.purpose}: {facts.contact.code}"
+        return Deny(Reason(facts.contact.code, why), facts.contact.next_allowed_at)
+    if not subject.has_evidence and _evidence_needed(subject):
+        return _no("no-evidence", "A2 and above, R3, and actions that say so need an evidence pack")
+    if facts.budget is BudgetState.EXHAUSTED:
+        return _no("budget-exhausted", f"the budget of automation {subject.automation!r} is spent")
+    return None
+
+
+def _asks(subject: Subject, facts: Facts) -> Iterator[tuple[int, Reason]]:
+    rule = subject.rule
+    assert subject.approval and subject.reversibility and subject.sensitivity, "what is not classified was denied"
+    class_minimum = max(rule.approvers, facts.class_approvers[subject.approval])
+    if rule.never_automatic:
+        yield max(2, class_minimum), Reason("never-automatic", "this action never runs by itself: two people")
+    if subject.reversibility is ReversibilityClass.R3:
+        yield max(1, class_minimum), Reason("irreversible", "R3 cannot be undone")
+    if subject.reversibility is ReversibilityClass.R2:
+        yield max(1, class_minimum), Reason("costly-to-undo", "R2 waits for a person")
+    if subject.sensitivity is SensitivityClass.S3 and rule.lawful_basis is None:
+        yield 1, Reason("no-lawful-basis", "S3 data without a lawful basis on record")
+    if rule.high_stakes and (subject.confidence is None or subject.confidence < facts.confidence_threshold):
+        known = "no confidence is stated" if subject.confidence is None else f"confidence {subject.confidence} is under the threshold"
+        yield 1, Reason("low-confidence", f"{known} ({facts.confidence_threshold}) on a high-stakes action")
+    if facts.canary is Canary.OUTSIDE:
+        yield 1, Reason("outside-canary", f"tenant {subject.tenant_id!r} is outside the canary group")
+    if rule.unknown_to_table:
+        yield class_minimum, Reason("unknown-action", f"action {subject.action!r} is not in the policy table")
+    if rule.undoes and not subject.is_undo:
+        yield 1, Reason("not-an-undo", f"{subject.action!r} runs by itself only as the compensation of a completed intent")
+    if rule.action_class is ActionClass.B:
+        yield max(1, class_minimum), Reason("class-b", "class B is approval-gated")
+    if class_minimum:
+        yield class_minimum, Reason("approval-class", f"{subject.approval.value} takes {class_minimum}")
+    if rule.amount_limit is not None and _above(subject.amount, rule):
+        limit = rule.amount_limit
+        yield limit.approvers, Reason("amount", f"above {limit.amount} {limit.currency}, or not comparable with it")
+
+
+def _evidence_needed(subject: Subject) -> bool:
+    high = subject.approval is not None and rank(subject.approval) >= rank(ApprovalClass.A2)
+    return high or subject.reversibility is ReversibilityClass.R3 or subject.rule.evidence_required
+
+
+def _above(amount: Money | None, rule: ActionRule) -> bool:
+    limit = rule.amount_limit
+    assert limit is not None
+    return amount is None or amount.currency != limit.currency or amount.amount > limit.amount
+
+
+def _no(code: str, text: str) -> Deny:
+    return Deny(Reason(code, text))

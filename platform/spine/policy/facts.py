@@ -1,0 +1,68 @@
+"""Facts for the gate, read in the caller's transaction: at the proposal, and again at the moment of sending."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from spine.contacts import Contactable, NotContactable, contact_facts, judge_contact
+from spine.db import Connection
+from spine.policy.decide import Facts
+from spine.policy.table import ActionRule, PolicyTable
+
+
+def gather(
+    conn: Connection,
+    *,
+    tenant_id: str,
+    automation: str,
+    rule: ActionRule,
+    policy: PolicyTable,
+    now: datetime,
+    effects_allowed: Collection[str] | None,
+    contact_id: str | None = None,
+    workflow_id: str | None = None,
+    intent_id: Any = None,
+    lock_contact: bool = False,
+) -> Facts:
+    """What the gate needs to know now. Without a contact id, an action with a channel finds no consent."""
+    switch = conn.execute(
+        "select current_setting('spine.tenant_id', true) as wall, (select scope || ' ' || target || ': ' || reason from kill_switches "
+        "where tenant_id = %(tenant)s and (scope, target) in (('tenant', %(tenant)s), ('automation', %(automation)s), "
+        "('action', %(action)s), ('plugin', %(plugin)s)) order by engaged_at limit 1) as engaged",
+        {"tenant": tenant_id, "automation": automation, "action": rule.action, "plugin": rule.plugin or ""},
+    ).fetchone()
+    assert switch is not None, "one row, always"
+    facts = Facts(
+        tenant_id=switch["wall"] or "",
+        effects_allowed=None if effects_allowed is None else frozenset(effects_allowed),
+        kill_switch=switch["engaged"],
+        confidence_threshold=policy.confidence_threshold,
+        class_approvers=policy.approvers,
+    )
+    if rule.channel is None or rule.purpose is None or contact_id is None:
+        return facts
+    return replace(
+        facts,
+        contact=judge_contact(
+            contact_facts(
+                conn,
+                tenant_id=tenant_id,
+                contact_id=contact_id,
+                purpose=rule.purpose,
+                channel=rule.channel,
+                now=now,
+                workflow_id=workflow_id,
+                intent_id=intent_id,
+                lock=lock_contact,
+            ),
+            now,
+            rules=policy.contact,
+        ),
+    )
+
+
+def without_waits(facts: Facts) -> Facts:
+    """The same facts for a proposal: what only time forbids is no reason to deny, it is asked again when it is sent."""
+    waits = isinstance(facts.contact, NotContactable) and facts.contact.next_allowed_at is not None
+    return replace(facts, contact=Contactable()) if waits else facts
