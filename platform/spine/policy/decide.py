@@ -5,11 +5,10 @@ wins, and all reasons are listed. Else allow. The order is that of architecture.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 
 from shared.events import ActionClass, ApprovalClass, Money, ReversibilityClass, SensitivityClass, SideEffectClass
 from shared.events.classes import is_external, rank
@@ -62,9 +61,8 @@ class Subject:
         return self.rule.undoes and self.compensates is not None
 
 
-CLASS_APPROVERS: Mapping[ApprovalClass, int] = MappingProxyType(
-    {ApprovalClass.A0: 0, ApprovalClass.A1: 1, ApprovalClass.A2: 2, ApprovalClass.A3: 2}
-)
+def _class_approvers() -> Mapping[ApprovalClass, int]:
+    return {ApprovalClass.A0: 0, ApprovalClass.A1: 1, ApprovalClass.A2: 2, ApprovalClass.A3: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +80,7 @@ class Facts:
     budget: BudgetState = BudgetState.NOT_METERED
     canary: Canary = Canary.NOT_ENFORCED
     confidence_threshold: Decimal = Decimal("0.6")
-    class_approvers: Mapping[ApprovalClass, int] = CLASS_APPROVERS
+    class_approvers: Mapping[ApprovalClass, int] = field(default_factory=_class_approvers)
 
 
 @dataclass(frozen=True, slots=True)
