@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from shared.events import ActorType, Envelope, EventData, EventSchemaError, UnknownEvent, check
+from shared.events import ActorType, Envelope, EventData, EventError, EventSchemaError, UnknownEvent, check
 from spine.db import Connection
 from spine.errors import SchemaViolation, SpineError, TenantMismatch, UnknownEventType
 from spine.ids import new_id
@@ -40,7 +40,7 @@ def append(conn: Connection, envelopes: Sequence[Envelope]) -> int:
             )
         try:
             check(envelope.type, envelope.data)
-        except (UnknownEvent, EventSchemaError) as error:
+        except EventError as error:
             raise refusal_of(error) from error
     return conn.execute(_INSERT, (f"[{','.join(envelope.to_json() for envelope in envelopes)}]",)).rowcount
 
@@ -84,6 +84,6 @@ def publish(
     return envelope
 
 
-def refusal_of(error: UnknownEvent | EventSchemaError) -> SpineError:
+def refusal_of(error: EventError) -> SpineError:
     """The contracts' own finding in the platform's terms; the field stays named."""
     return UnknownEventType(str(error)) if isinstance(error, UnknownEvent) else SchemaViolation(str(error))
