@@ -1,34 +1,14 @@
 """Writing to the log and reading it back."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 import pytest
 
-from shared.events import DealWon, Envelope, Money
 from spine.db import Database
 from spine.errors import SchemaViolation, TenantMismatch, UnknownEventType
 from spine.eventlog import Place, append, events_of, latest, publish, read
-from spine.ids import derived_id, new_id
-
-NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-
-
-def won(deal_id: str = "d-1") -> DealWon:
-    return DealWon(
-        deal_id=deal_id,
-        account="Acme",
-        contact_id="c-1",
-        product="GTX Pro",
-        sales_agent="Sara",
-        value=Money(amount=Decimal("1250.00"), currency="SAR"),
-        closed_on=NOW.date(),
-    )
-
-
-def envelope(tenant_id: str = "demo", **changes: object) -> Envelope:
-    made = Envelope.of(won(), tenant_id=tenant_id, source="/tests", correlation_id="flow-1", event_id=new_id(), time=NOW)
-    return made.model_copy(update=changes)
+from spine.ids import derived_id
+from tests.eventlog.events import NOW, envelope, won
 
 
 def test_an_event_comes_back_as_it_was_published(database: Database) -> None:
@@ -77,12 +57,12 @@ def test_a_payload_that_breaks_its_schema_is_refused_with_the_field_named(databa
 
 def test_an_event_of_another_tenant_is_refused(database: Database) -> None:
     with database.tenant("demo") as conn, pytest.raises(TenantMismatch, match="'other'"):
-        append(conn, [envelope("other")])
+        append(conn, [envelope(tenant_id="other")])
 
 
 def test_the_tail_goes_on_after_a_place_and_filters(database: Database) -> None:
     with database.tenant("demo") as conn:
-        append(conn, [envelope(correlationid="flow-1"), envelope(correlationid="flow-2", subject="d-2"), envelope(correlationid="flow-2")])
+        append(conn, [envelope(), envelope("d-2", correlation_id="flow-2"), envelope(correlation_id="flow-2")])
     with database.tenant("demo") as conn:
         everything = read(conn, tenant_id="demo")
         assert [r.place for r in everything] == sorted(r.place for r in everything)
