@@ -15,7 +15,6 @@ import hashlib
 import importlib.util
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import subprocess
@@ -31,6 +30,7 @@ import psycopg
 from psycopg import sql
 
 from spine.errors import Misconfigured
+from spine.stack.secret_files import read_or_make_secret
 
 VERSION = "18"
 SUPERUSER = "postgres"
@@ -147,6 +147,7 @@ class EmbeddedPostgres:
                 for parameter, value in limits.items():
                     statement = sql.SQL("alter role {} set {} = {}")
                     connection.execute(statement.format(name, sql.Identifier(parameter), sql.Literal(value)))
+            connection.execute("grant pg_read_all_stats to spine_owner")  # to name the transaction that holds readers back
             databases = {name for (name,) in connection.execute("select datname from pg_database")}
             for database in _OWNERS:
                 if database not in databases:
@@ -183,15 +184,6 @@ class EmbeddedPostgres:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-    def destroy(self) -> None:
-        """Delete the data, wherever it was placed."""
-        place = self.home / "postgres"
-        if place.is_symlink():
-            shutil.rmtree(place.resolve().parent, ignore_errors=True)
-            place.unlink()
-        else:
-            shutil.rmtree(place, ignore_errors=True)
 
     def _binary(self, name: str) -> Path:
         path = binaries() / "bin" / name
@@ -241,23 +233,14 @@ class EmbeddedPostgres:
         (self.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
 
 
-def read_or_make_secret(home: Path, name: str) -> str:
-    """The secret of that name in `<home>/secrets`, made on first use; only the owner of the home can read it."""
-    path = home / "secrets" / name
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    value, draft = secrets.token_urlsafe(24), path.with_name(f"{name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(value)
-    try:
-        os.link(draft, path)  # of two processes that make it at once one wins, and both read the winner's
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    return path.read_text().strip()
+def destroy(home: Path) -> None:
+    """Delete the data directory of `home`, wherever it was placed. The server must not run."""
+    place = home / "postgres"
+    if place.is_symlink():
+        shutil.rmtree(place.resolve().parent, ignore_errors=True)
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)
 
 
 def binaries() -> Path:

@@ -18,10 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spine.db import Database
+from spine.identity import ensure_development_keys
 from spine.settings import STACK_FILE
 from spine.stack.options import Options
 from spine.stack.orphans import end_orphans, lock, write_private
 from spine.stack.parts import Plan, plan, refuse_taken_ports
+from spine.stack.secret_files import keep_secret, read_secret
 from spine.stack.supervisor import Change, State, Supervisor
 
 T = TypeVar("T")
@@ -35,7 +38,7 @@ class Stack:
     home: Path
     environment: Mapping[str, str]
     addresses: Mapping[str, str]
-    new_api_key: str | None  # shown once: only when this start made it
+    new_api_keys: Mapping[str, str]  # role → key, only when this start made them: show them once
     _supervisor: Supervisor = field(repr=False)
 
     @property
@@ -74,9 +77,9 @@ class Stack:
             try:
                 _write(home, planned, environment, state="starting")
                 await supervisor.start()
-                key = await asyncio.to_thread(_development_key, home, environment, planned.tenant)
+                keys = await asyncio.to_thread(_development_keys, home, environment, planned.tenant)
                 _write(home, planned, environment, state="ready")
-                yield cls(home=home, environment=environment, addresses=planned.addresses, new_api_key=key, _supervisor=supervisor)
+                yield cls(home=home, environment=environment, addresses=planned.addresses, new_api_keys=keys, _supervisor=supervisor)
             finally:
                 await asyncio.shield(supervisor.stop())
                 (home / STACK_FILE).unlink(missing_ok=True)
@@ -113,9 +116,15 @@ async def run_stack(home: Path, options: Options, report: Report, ready: Callabl
     await interruptible(serve())
 
 
-def _development_key(home: Path, environment: dict[str, str], tenant: str) -> str | None:
-    """Put a key for command-line tools into `environment`; return it only when it is new."""
-    return None
+def _development_keys(home: Path, environment: dict[str, str], tenant: str) -> Mapping[str, str]:
+    """Keys for a tenant that never had any: role → key, empty ever after. The admin's is kept for the command line."""
+    with Database(environment["SPINE_DATABASE_URL"]) as database:
+        keys = {role.value: key for role, key in ensure_development_keys(database, tenant).items()}
+    if keys:
+        keep_secret(home, f"api-key-{tenant}", keys["admin"])
+    if kept := read_secret(home, f"api-key-{tenant}"):
+        environment.setdefault("SPINE_API_KEY", kept)
+    return keys
 
 
 def _write(home: Path, planned: Plan, environment: Mapping[str, str], *, state: str) -> None:
