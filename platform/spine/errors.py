@@ -14,6 +14,7 @@
     ├── Conflict                   409  the record is not in a state that allows this
     │   ├── IllegalMove            409  a state machine refused the move
     │   ├── ApprovalRefused        409  this person, or this payload, cannot decide this approval
+    │   ├── CallInProgress         409  the same call is being worked on at this moment
     │   └── IdempotencyConflict    422  same key, other payload
     ├── Misconfigured              500  the installation is wrong; the message says what to set
     ├── ProviderError
@@ -95,6 +96,11 @@ class IllegalMove(Conflict):
 
 class ApprovalRefused(Conflict):
     code = "approval-refused"
+
+
+class CallInProgress(Conflict):
+    code = "call-in-progress"
+    retryable = True
 
 
 class IdempotencyConflict(Conflict):
