@@ -1,0 +1,27 @@
+"""Code location `data_jobs`: everything about data. Triggers are a location of their own, so that a broken asset stops none."""
+
+import dagster as dg
+
+from data_jobs.defs.crm.assets import ASSETS as CRM_ASSETS
+from data_jobs.defs.crm.checks import CHECKS as CRM_CHECKS
+from data_jobs.defs.crm.jobs import crm_to_commitments, nightly
+from data_jobs.defs.heartbeat.assets import heartbeat
+from data_jobs.defs.heartbeat.jobs import heartbeat_job, heartbeat_schedule
+from data_jobs.io import ParquetIOManager
+from data_jobs.resources import Platform
+
+
+def definitions(platform: Platform) -> dg.Definitions:
+    """The location's composition root. `platform` opens nothing before a run asks."""
+    return dg.Definitions(
+        assets=[*CRM_ASSETS, heartbeat],
+        asset_checks=CRM_CHECKS,
+        jobs=[crm_to_commitments, heartbeat_job],
+        schedules=[nightly, heartbeat_schedule],
+        resources={"platform": platform, "io_manager": ParquetIOManager(platform)},
+        # Steps take milliseconds; a process for each would take seconds.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = definitions(Platform())

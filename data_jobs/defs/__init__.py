@@ -1,0 +1,1 @@
+"""One folder a domain: assets, checks, jobs, schedules, sensors."""

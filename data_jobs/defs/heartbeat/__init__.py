@@ -1,0 +1,1 @@
+"""A sign of life of the data plane."""
