@@ -153,7 +153,7 @@ class GraphRunner:
         until = time.monotonic() + spec.deadline.total_seconds()
         with (
             span(
-                f"invoke_workflow {spec.name}", graph=spec.name, graph_version=spec.version, thread=thread, continued=state is not initial
+                f"invoke_workflow {spec.name}", graph=spec.name, graph_version=spec.version, thread=thread, continued=bool(earlier.values)
             ),
             beating(heartbeat, every=self._heartbeat_every, until=until) as beat,
         ):

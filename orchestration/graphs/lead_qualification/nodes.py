@@ -82,9 +82,7 @@ class Rule:
 # The first that fits decides. The agent map's bands (40 to 60: a person looks) are for points that a person gave; ours are a win
 # probability of leads that the data plane has let through already, so the doubtful zone lies lower.
 RULES = (
-    Rule(
-        when=lambda s: s.confidence < 0.4, outcome=Outcome.ESCALATED, why="confidence under 0.40: no verdict", escalate_to="sales_manager"
-    ),
+    Rule(when=lambda s: s.confidence < 0.4, outcome=Outcome.ESCALATED, why="confidence under 0.4", escalate_to="sales_manager"),
     Rule(when=lambda s: s.points < 20, outcome=Outcome.NOT_QUALIFIED, why="under 20 points"),
     Rule(when=lambda s: s.points < 40, outcome=Outcome.ESCALATED, why="20 to 39 points: a person looks", escalate_to="sales_manager"),
     Rule(when=lambda s: s.points >= 90, outcome=Outcome.PROPOSED, why="90 points or more: worth a personal call too"),
@@ -115,14 +113,13 @@ def write(state: State, tools: Tools) -> Update:
     if faults := unsupported(f"{answer.subject}\n{answer.body}", task):
         refused = Decision(outcome=Outcome.ESCALATED, reasons=tuple(faults), escalate_to="compliance_reviewer", by=tools.model.name)
         return {"decision": refused, "spent": tools.meter.spent}
-    draft = Draft(subject=answer.subject.strip(), body=_signed_off(answer.body), by=tools.model.name)
+    draft = Draft(subject=_one_line(answer.subject), body=_signed_off(answer.body), by=tools.model.name)
     return {"draft": draft, "spent": tools.meter.spent}
 
 
 def baseline_draft(state: State) -> Draft:
     lead, step = state.lead, state.step
-    subject = prompts.baseline_subject(lead, step)[:150]
-    return Draft(subject=subject, body=_signed_off(prompts.baseline_body(lead, step)), by=BASELINE)
+    return Draft(subject=_one_line(prompts.baseline_subject(lead, step)), body=_signed_off(prompts.baseline_body(lead, step)), by=BASELINE)
 
 
 _LINK = re.compile(r"https?://|www\.|\b[\w-]+\.(?:com|net|org|io|sa)\b", re.IGNORECASE)
@@ -145,8 +142,13 @@ def unsupported(text: str, record: str) -> list[str]:
     return [f"the draft holds {fault}" for fault, present in found.items() if present]
 
 
+def _one_line(subject: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in subject).split())[:150] or "(no subject)"
+
+
 def _signed_off(body: str) -> str:
-    return f"{body.strip()}\n\n{prompts.UNSUBSCRIBE}"
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in body)
+    return f"{text.strip()}\n\n{prompts.UNSUBSCRIBE}"
 
 
 def _unanswered(error: UnparsableAnswer, model: Model) -> Decision:
