@@ -1,0 +1,1 @@
+"""What the business automates: workflows that commit, graphs that reason, plugins that reach providers."""

@@ -1,0 +1,104 @@
+"""Drafting the terms with the evidence they rest on, and asking the provider when no webhook comes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+
+from orchestration.failures import translated
+from orchestration.governed.messages import Drafted
+from orchestration.workflows.contract_signature.messages import DraftContract, EnvelopeStatus, LookAtEnvelope
+from shared.events.records import EvidencePack, Source
+from spine import documents
+from spine.clock import Clock
+from spine.db import Database
+from spine.effects import Effects
+from spine.ids import derived_id
+from spine.telemetry import correlated
+
+_TERMS = """\
+The supplier delivers {product} to {account} for {amount} {currency}, payable within thirty days of the invoice.
+Won on {closed_on}. Both sides sign electronically; the contract is in force when both have signed.
+"""
+
+
+class SignatureActivities:
+    """One in each worker."""
+
+    def __init__(self, *, database: Database, clock: Clock, effects: Effects) -> None:
+        self._database = database
+        self._clock = clock
+        self._effects = effects
+
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.draft, self.look]
+
+    @activity.defn(name="draft-contract")
+    @translated
+    def draft(self, asked: DraftContract) -> Drafted:
+        """The terms follow from the deal alone, so a retry drafts the same."""
+        deal = asked.deal
+        amount = format(deal.value.amount, "f")
+        terms = _TERMS.format(
+            product=deal.product, account=deal.account, amount=amount, currency=deal.value.currency, closed_on=deal.closed_on
+        )
+        payload = {
+            "deal_id": deal.deal_id,
+            "contact_id": deal.contact_id,
+            "account": deal.account,
+            "product": deal.product,
+            "amount": amount,
+            "currency": deal.value.currency,
+            "terms": terms,
+        }
+        with correlated(asked.correlation_id), self._database.tenant(asked.tenant_id) as conn:
+
+            def keep(kind: str, body: dict[str, Any]) -> documents.DocumentRef:
+                return documents.put(
+                    conn,
+                    tenant_id=asked.tenant_id,
+                    kind=kind,
+                    body=body,
+                    correlation_id=asked.correlation_id,
+                    now=self._clock.now(),
+                    document_id=derived_id(asked.tenant_id, asked.workflow_id, kind),
+                )
+
+            contract = keep("contract", payload)
+            evidence = keep("evidence-pack", _evidence(asked, contract.digest).model_dump(mode="json"))
+        # Won deals are facts, not estimates: nothing here was guessed by a model.
+        return Drafted(document_id=contract.document_id, digest=contract.digest, evidence_id=evidence.document_id, confidence=1.0)
+
+    @activity.defn(name="look-at-envelope")
+    @translated
+    def look(self, asked: LookAtEnvelope) -> EnvelopeStatus:
+        """Ask the provider. It changes nothing, so there is nothing to govern; it still goes through `effects`."""
+        seen = self._effects.inquire(asked.tenant_id, asked.intent_id)
+        return EnvelopeStatus(status=str((seen or {}).get("status", "")))
+
+
+def _evidence(asked: DraftContract, contract_digest: str) -> EvidencePack:
+    """Deterministic: the same deal gives the same pack, as of the day it was closed."""
+    deal = asked.deal
+    closed = f"{deal.closed_on.isoformat()}T00:00:00Z"
+    return EvidencePack.model_validate(
+        {
+            "pack_id": str(derived_id(asked.tenant_id, asked.workflow_id, "evidence")),
+            "sources": [
+                Source.model_validate(
+                    {
+                        "source": "crm deal",
+                        "uri": f"urn:spine:deal:{deal.deal_id}",
+                        "excerpt_digest": contract_digest,
+                        "retrieved_at": closed,
+                    }
+                )
+            ],
+            "assumptions": ["price and product are those of the won deal"],
+            "freshness_utc": closed,
+            "compliance_notes": "The contact is the one on the deal; the address is read inside the effect only.",
+            "alternatives": ["sign on paper", "renegotiate"],
+            "rollback": "Until everybody has signed, the envelope can be voided. A signature cannot be undone.",
+            "provenance_score": 90,
+        }
+    )
