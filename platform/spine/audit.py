@@ -8,9 +8,10 @@ them unseen.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from opentelemetry import trace
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from shared.events import ActorType, Severity
@@ -60,11 +61,17 @@ class Row:
     detail: Mapping[str, Any]
 
 
-_COLUMNS = (
+_COLUMNS: LiteralString = (
     "audit_id, tenant_id, occurred_at, actor_type, actor_id, action, subject_type, subject_id, correlation_id, "
     "trace_id, span_id, digest, severity, detail"
 )
-_VALUES = f"({', '.join(['%s'] * 14)})"
+_INSERT = sql.SQL("insert into audit_log ({}) values ").format(sql.SQL(_COLUMNS))
+_VALUES = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * 14))
+_SELECT = sql.SQL(
+    "select position, {} from audit_log where tenant_id = %(tenant)s and position > %(after)s "
+    "and (%(correlation)s::text is null or correlation_id = %(correlation)s) "
+    "and (%(subject)s::text is null or subject_id = %(subject)s) order by position limit %(limit)s"
+).format(sql.SQL(_COLUMNS))
 
 
 def record(
@@ -106,7 +113,7 @@ def record_all(conn: Connection, entries: Sequence[Entry], *, tenant_id: str, no
     for entry in entries:
         values += [new_id(), tenant_id, now, entry.actor.type.value, entry.actor.id, entry.action, entry.subject_type, entry.subject_id]
         values += [entry.correlation_id, trace_id, span_id, entry.digest, entry.severity.value, Jsonb(dict(entry.detail))]
-    conn.execute(f"insert into audit_log ({_COLUMNS}) values {', '.join([_VALUES] * len(entries))}", values)
+    conn.execute(_INSERT + sql.SQL(", ").join([_VALUES] * len(entries)), values)
 
 
 def rows(
@@ -119,15 +126,8 @@ def rows(
     limit: int = 500,
 ) -> list[Row]:
     """At most `limit` rows after a position, oldest first, of one flow and/or about one subject."""
-    found = conn.execute(
-        f"select position, {_COLUMNS} from audit_log "
-        "where tenant_id = %(tenant)s and position > %(after)s "
-        "and (%(correlation)s::text is null or correlation_id = %(correlation)s) "
-        "and (%(subject)s::text is null or subject_id = %(subject)s) "
-        "order by position limit %(limit)s",
-        {"tenant": tenant_id, "after": after, "correlation": correlation_id, "subject": subject_id, "limit": limit},
-    )
-    return [_row(row) for row in found]
+    wanted = {"tenant": tenant_id, "after": after, "correlation": correlation_id, "subject": subject_id, "limit": limit}
+    return [_row(row) for row in conn.execute(_SELECT, wanted)]
 
 
 def _row(row: Mapping[str, Any]) -> Row:

@@ -90,7 +90,7 @@ def judge_contact(
 
 
 def end_of_quiet_hours(at: datetime, zone: ZoneInfo, rules: ContactRules) -> datetime | None:
-    """When the quiet hours that `at` falls into end, in `at`'s own zone; None outside them. The first quiet minute is quiet, the end is not."""
+    """When the quiet hours that `at` falls into end, in `at`'s own zone; None outside them. Their end is not quiet any more."""
     local = at.astimezone(zone)
     clock = local.time()
     overnight = rules.quiet_from > rules.quiet_until

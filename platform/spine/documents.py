@@ -53,7 +53,7 @@ def put(
     ).rowcount
     if not inserted and (kept := get(conn, tenant_id, ref.document_id)).digest != ref.digest:
         raise IdempotencyConflict(
-            f"document {ref.document_id!r} is already kept with digest {kept.digest!r}, not {ref.digest!r}: a changed body is a new document"
+            f"document {ref.document_id!r} is already kept with digest {kept.digest!r}, not {ref.digest!r}: a new body, a new document"
         )
     return ref
 

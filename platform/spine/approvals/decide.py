@@ -1,11 +1,50 @@
-from collections.abc import Callable, Mapping
-from typing import Any
+"""A person decides: approve as proposed, edit, or reject.
 
-from shared.events import Verdict
-from spine.approvals.records import Principal, Resolution
+All in the caller's transaction, with request and intent locked: decisions on one request come one after the other. Nothing of
+a refused decision remains.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.events import ActorType, ApprovalClass, Verdict
+from shared.events.classes import rank
+from spine import audit
+from spine.approvals.queries import fetch
+from spine.approvals.records import Approval, ApprovalState, Principal, Resolution
+from spine.approvals.resolve import entry, resolve
+from spine.audit import Actor
+from spine.canonical import exact_digest
 from spine.clock import Clock
 from spine.db import Connection
-from spine.policy import PolicyTable
+from spine.errors import ApprovalRefused, Conflict, IdempotencyConflict, InvalidInput, NotAllowed
+from spine.ids import derived_id, new_id
+from spine.intents.gate import acceptable, enter, judge
+from spine.intents.records import Intent
+from spine.intents.rows import newest_revision
+from spine.intents.states import IntentState
+from spine.policy import Decision, NeedApproval, PolicyTable
+
+Validate = Callable[[str, Mapping[str, Any]], None]
+"""(action, payload) → None, or raises InvalidInput: the connector's own model of the payload, where it is at hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """One decision on its way in."""
+
+    decision_id: UUID
+    verdict: Verdict
+    principal: Principal
+    reason: str | None
+    now: datetime
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(self.principal.actor_type, self.principal.id)
 
 
 def decide(
@@ -21,6 +60,188 @@ def decide(
     clock: Clock,
     edited_payload: Mapping[str, Any] | None = None,
     digest: str | None = None,
-    validate: Callable[[str, Mapping[str, Any]], None] | None = None,
+    validate: Validate | None = None,
 ) -> Resolution:
-    raise NotImplementedError
+    """Take one person's decision. A repeated `decision_id` returns the first answer; it may be any text of the caller's.
+
+    approve: counts once a person; the last one needed makes the intent runnable. `digest`, when given, is what the approver
+    saw and has to be what is asked. reject: closes request and intent at once, whoever else agreed. edit: a new revision with
+    `edited_payload`, judged afresh; the old one is superseded. At A1 the edit is the editor's own approval unless the
+    judgement asks for more people; from A2 the editor has become the requester, and others must approve.
+
+    Raises NotFound; NotAllowed for a role or a kind of actor that may not decide; ApprovalRefused for the requester, a person
+    who has decided already, an approval that has ended or run out, another digest, or a policy that has changed since;
+    InvalidInput for an edit without a payload, or one that cannot be proposed; IdempotencyConflict for a decision id used for
+    something else.
+    """
+    given = _Decision(
+        decision_id=derived_id("decision", tenant_id, decision_id), verdict=verdict, principal=principal, reason=reason, now=clock.now()
+    )
+    approval = fetch(conn, tenant_id, approval_id, lock=True)
+    if repeated := _first_answer(conn, approval, given, decision_id):
+        return repeated
+    _refuse(conn, approval, given, digest, policy)
+    match verdict:
+        case Verdict.APPROVE:
+            return _approve(conn, approval, given, clock)
+        case Verdict.REJECT:
+            _write(conn, approval, given, approval.digest)
+            return resolve(
+                conn, approval, ApprovalState.REJECTED, actor=given.actor, clock=clock, why=None, entries=[_entry(approval, given)]
+            )
+        case Verdict.EDIT:
+            if edited_payload is None:
+                raise InvalidInput("an edit brings the whole edited payload")
+            payload = acceptable(edited_payload)
+            if validate is not None:
+                validate(approval.intent.action, payload)
+            return _edit(conn, approval, given, payload, policy, clock)
+
+
+def _refuse(conn: Connection, approval: Approval, given: _Decision, digest: str | None, policy: PolicyTable) -> None:
+    principal, verdict, which = given.principal, given.verdict, f"approval {approval.approval_id!r}"
+    if principal.actor_type is not ActorType.HUMAN:
+        raise NotAllowed(f"{principal.id!r} is a {principal.actor_type.value}: people decide approvals")
+    if principal.role not in (*approval.roles, "admin"):
+        raise NotAllowed(f"{principal.id!r} has role {principal.role!r}; {which} takes {', '.join(approval.roles)}")
+    if approval.state is not ApprovalState.PENDING:
+        raise ApprovalRefused(f"{which} is {approval.state.value!r} already: nothing is left to decide")
+    if given.now >= approval.expires_at:
+        raise ApprovalRefused(f"{which} ran out at {approval.expires_at.isoformat()}: it has to be proposed again")
+    remaining = approval.approvals_remaining
+    if any(decided.decided_by == principal.id for decided in approval.decisions):
+        raise ApprovalRefused(f"{principal.id!r} has decided this approval already; it needs {_people(remaining)} more")
+    if verdict is not Verdict.REJECT and principal.id in _requesters(conn, approval.intent):
+        raise ApprovalRefused(
+            f"{principal.id!r} asked for this and cannot approve it; it needs {_people(remaining)} other than the requester"
+        )
+    if digest is not None and digest != approval.digest:
+        raise ApprovalRefused(f"{principal.id!r} saw digest {digest!r}, but {approval.digest!r} is asked: look at it again")
+    if verdict is Verdict.APPROVE and approval.policy_version != policy.version:
+        raise ApprovalRefused(
+            f"{which} was asked under policy {approval.policy_version!r}, now it is {policy.version!r}: "
+            "edit it, if need be with the same payload, to have it judged by today's policy"
+        )
+
+
+def _people(count: int) -> str:
+    return "one approver" if count == 1 else f"{count} approvers"
+
+
+def _requesters(conn: Connection, intent: Intent) -> set[str]:
+    """Whoever asked for this revision or for one that it came from."""
+    found = conn.execute(
+        "select distinct requested_by from intents where tenant_id = %s and automation = %s and key = %s and revision <= %s",
+        (intent.tenant_id, intent.automation, intent.key, intent.revision),
+    )
+    return {str(row["requested_by"]) for row in found}
+
+
+def _approve(conn: Connection, approval: Approval, given: _Decision, clock: Clock) -> Resolution:
+    _write(conn, approval, given, approval.digest)
+    decided = _entry(approval, given)
+    remaining = approval.approvals_remaining - 1
+    if remaining == 0:
+        return resolve(conn, approval, ApprovalState.APPROVED, actor=given.actor, clock=clock, why=None, entries=[decided])
+    audit.record_all(conn, [decided], tenant_id=approval.intent.tenant_id, now=given.now)
+    return Resolution(
+        approval_id=approval.approval_id,
+        intent_id=approval.intent.intent_id,
+        workflow_id=approval.intent.workflow_id,
+        state=ApprovalState.PENDING,
+        approvals_remaining=remaining,
+        intent_state=approval.intent.state,
+    )
+
+
+def _edit(conn: Connection, approval: Approval, given: _Decision, payload: dict[str, Any], policy: PolicyTable, clock: Clock) -> Resolution:
+    old, rule = approval.intent, policy.rule(approval.intent.action)
+    edited = replace(
+        old,
+        intent_id=str(new_id()),
+        revision=old.revision + 1,
+        payload=payload,
+        digest=exact_digest(payload),
+        action_class=rule.action_class,
+        approval_class=rule.approval,
+        reversibility_class=rule.reversibility,
+        sensitivity_class=rule.sensitivity,
+        side_effect_class=rule.side_effect,
+        policy_version=policy.version,
+        supersedes=old.intent_id,
+        created_at=given.now,
+        updated_at=given.now,
+    )
+    # The automation's right to this action was judged at the first revision, and an edit cannot change the action.
+    decision, not_before = judge(conn, edited, rule, policy=policy, now=given.now, effects_allowed=None)
+    counts = _counts_as_approval(edited, decision)
+    if not counts:
+        edited = replace(edited, requested_by=given.actor)
+    _write(conn, approval, given, edited.digest)
+    successor = enter(conn, replace(edited, not_before=not_before), decision, rule, actor=given.actor)
+    if successor is None:
+        raise Conflict(f"revision {edited.revision} of intent key {edited.key!r} exists already: look at the newest revision")
+    resolution = resolve(
+        conn, approval, ApprovalState.EDITED, actor=given.actor, clock=clock, why=None, entries=[_entry(approval, given)],
+        successor=successor,
+    )  # fmt: skip
+    if counts and successor.approval_id is not None:
+        own = replace(given, decision_id=derived_id("decision of edit", str(given.decision_id)), verdict=Verdict.APPROVE)
+        follow_up = fetch(conn, old.tenant_id, successor.approval_id)
+        approved = _approve(conn, follow_up, own, clock)
+        successor = replace(successor, state=approved.intent_state)
+    return replace(resolution, successor=successor)
+
+
+def _counts_as_approval(edited: Intent, decision: Decision) -> bool:
+    """At A1 and below the editor's word is the one that is asked for; when more people are asked, the editor is the requester."""
+    low = rank(edited.approval_class) <= rank(ApprovalClass.A1)
+    return low and not (isinstance(decision, NeedApproval) and decision.approvers > 1)
+
+
+def _write(conn: Connection, approval: Approval, given: _Decision, digest: str) -> None:
+    conn.execute(
+        "insert into approval_decisions (tenant_id, decision_id, approval_id, verdict, decided_by, role, reason, digest, decided_at) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            *(approval.intent.tenant_id, given.decision_id, UUID(approval.approval_id), given.verdict.value),
+            *(given.principal.id, given.principal.role, given.reason, digest, given.now),
+        ),
+    )
+
+
+def _entry(approval: Approval, given: _Decision) -> audit.Entry:
+    return entry(approval, given.actor, "approval.decided", {"verdict": given.verdict.value, "role": given.principal.role})
+
+
+def _first_answer(conn: Connection, approval: Approval, given: _Decision, decision_id: str) -> Resolution | None:
+    """What this decision was answered when it was taken, read from the order of the decisions."""
+    row = conn.execute(
+        "select approval_id, verdict, decided_by from approval_decisions where tenant_id = %s and decision_id = %s",
+        (approval.intent.tenant_id, given.decision_id),
+    ).fetchone()
+    if row is None:
+        return None
+    taken = (str(row["approval_id"]), row["verdict"], row["decided_by"])
+    if taken != (approval.approval_id, given.verdict.value, given.principal.id):
+        raise IdempotencyConflict(f"decision id {decision_id!r} was used for another decision: each decision takes its own id")
+    before = [decided.decision_id for decided in approval.decisions]
+    remaining = approval.approvers_needed - before.index(str(given.decision_id)) - 1
+    state, intent_state, successor = ApprovalState.PENDING, IntentState.AWAITING_APPROVAL, None
+    match given.verdict:
+        case Verdict.APPROVE if remaining == 0:
+            state, intent_state = ApprovalState.APPROVED, IntentState.RUNNABLE
+        case Verdict.REJECT:
+            state, intent_state, remaining = ApprovalState.REJECTED, IntentState.REJECTED, 0
+        case Verdict.EDIT:
+            state, intent_state, remaining = ApprovalState.EDITED, IntentState.SUPERSEDED, 0
+            successor = newest_revision(conn, approval.intent)
+    return Resolution(
+        approval_id=approval.approval_id,
+        intent_id=approval.intent.intent_id,
+        workflow_id=approval.intent.workflow_id,
+        state=state,
+        approvals_remaining=remaining,
+        intent_state=intent_state,
+        successor=successor,
+    )

@@ -1,12 +1,35 @@
-from spine.audit import Actor
+"""Reading intents, and moving them: compare-and-set on the state, the audit row in the same transaction."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+
+from shared.events import ApprovalResolved, EffectRecorded, Severity
+from spine import audit
+from spine.audit import Actor, Entry
 from spine.clock import Clock
 from spine.db import Connection
+from spine.errors import IllegalMove, InvalidInput, NotFound
+from spine.intents import announce
 from spine.intents.records import Intent, Page
-from spine.intents.states import IntentState
+from spine.intents.rows import COLUMNS, intent_of, uuid_of
+from spine.intents.states import MOVES, NEVER_DONE, IntentState
+
+_SELECT = sql.SQL("select {} from intents where tenant_id = %(tenant)s").format(sql.SQL(COLUMNS))
 
 
-def read(conn: Connection, tenant_id: str, intent_id: str) -> Intent:
-    raise NotImplementedError
+def read(conn: Connection, tenant_id: str, intent_id: str, *, lock: bool = False) -> Intent:
+    """One intent; with `lock`, held to the end of the transaction. Raises NotFound, also for another tenant's."""
+    query = _SELECT + sql.SQL(" and intent_id = %(intent)s") + sql.SQL(" for update" if lock else "")
+    row = conn.execute(query, {"tenant": tenant_id, "intent": uuid_of("intent", tenant_id, intent_id)}).fetchone()
+    if row is None:
+        raise NotFound(f"tenant {tenant_id!r} has no intent {intent_id!r}")
+    return intent_of(row)
 
 
 def listing(
@@ -19,12 +42,138 @@ def listing(
     page: str | None = None,
     limit: int = 50,
 ) -> Page:
-    raise NotImplementedError
+    """Newest first, by keyset: a page stays where it is while rows arrive. Raises InvalidInput for a page mark that is not ours."""
+    wanted: dict[str, Any] = {"state": state and state.value, "automation": automation, "correlation_id": correlation_id}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    conditions: list[sql.Composable] = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in given]
+    if page is not None:
+        given["at"], given["before"] = _unmark(page)
+        conditions.append(sql.SQL("(created_at, intent_id) < (%(at)s, %(before)s)"))
+    query = sql.SQL(" and ").join([_SELECT, *conditions]) + sql.SQL(" order by created_at desc, intent_id desc limit %(limit)s")
+    found = [intent_of(row) for row in conn.execute(query, {**given, "tenant": tenant_id, "limit": limit + 1})]
+    return Page(intents=tuple(found[:limit]), next_page=_mark(found[limit - 1]) if len(found) > limit else None)
 
 
-def move(conn: Connection, intent: Intent, to: IntentState, *, actor: Actor, clock: Clock, why: str | None = None) -> Intent:
-    raise NotImplementedError
+def move(
+    conn: Connection,
+    intent: Intent,
+    to: IntentState,
+    *,
+    actor: Actor,
+    clock: Clock,
+    why: str | None = None,
+    severity: Severity = Severity.V0,
+) -> Intent:
+    """Move an intent on from the state in which the caller saw it. Returns it as it is now.
+
+    Raises IllegalMove when the table of states has no such move, or when somebody else was first. An intent that ends
+    takes the intent it was to compensate with it: `compensated`, or `compensation_failed`.
+    """
+    moved = compare_and_set(conn, intent, to, now=clock.now())
+    audit.record_all(conn, [moved_entry(intent, to, actor, why, severity)], tenant_id=intent.tenant_id, now=moved.updated_at)
+    close_compensated(conn, moved, actor=actor, clock=clock)
+    return moved
+
+
+def compare_and_set(conn: Connection, intent: Intent, to: IntentState, *, now: datetime) -> Intent:
+    """The bare move, for callers that write its audit row (`moved_entry`) together with others of the same transaction."""
+    if to not in MOVES[intent.state]:
+        onward = ", ".join(sorted(MOVES[intent.state])) or "nothing: it is over"
+        raise IllegalMove(f"intent {intent.intent_id!r} is {intent.state.value!r} and cannot become {to.value!r}; it may become {onward}")
+    changed = conn.execute(
+        "update intents set state = %s, updated_at = %s where tenant_id = %s and intent_id = %s and state = %s",
+        (to.value, now, intent.tenant_id, UUID(intent.intent_id), intent.state.value),
+    ).rowcount
+    if not changed:
+        current = read(conn, intent.tenant_id, intent.intent_id)
+        raise IllegalMove(
+            f"intent {intent.intent_id!r} is {current.state.value!r} by now, not {intent.state.value!r}: somebody was first, look again"
+        )
+    return replace(intent, state=to, updated_at=now)
+
+
+def moved_entry(intent: Intent, to: IntentState, actor: Actor, why: str | None = None, severity: Severity = Severity.V0) -> Entry:
+    return about(intent, actor, "intent.moved", severity, {"from": intent.state.value, "to": to.value, **({"why": why} if why else {})})
+
+
+def about(intent: Intent, actor: Actor, action: str, severity: Severity = Severity.V0, detail: dict[str, Any] | None = None) -> Entry:
+    """An audit entry about an intent, bound to its digest."""
+    return Entry(
+        actor=actor,
+        action=action,
+        subject_type="intent",
+        subject_id=intent.intent_id,
+        correlation_id=intent.correlation_id,
+        digest=intent.digest,
+        severity=severity,
+        detail={"action": intent.action, **(detail or {})},
+    )
+
+
+def close_compensated(conn: Connection, compensation: Intent, *, actor: Actor, clock: Clock) -> None:
+    """When a compensation is over, so is what it compensates."""
+    if compensation.compensates is None:
+        return
+    if compensation.state is IntentState.COMPLETED:
+        to = IntentState.COMPENSATED
+    elif compensation.state in NEVER_DONE:
+        to = IntentState.COMPENSATION_FAILED
+    else:
+        return
+    failed = to is IntentState.COMPENSATION_FAILED
+    original = read(conn, compensation.tenant_id, compensation.compensates, lock=True)
+    why = f"compensation {compensation.intent_id} is {compensation.state.value}"
+    move(conn, original, to, actor=actor, clock=clock, why=why, severity=Severity.V2 if failed else Severity.V0)
+    if not failed:
+        data = EffectRecorded(intent_id=original.intent_id, action=original.action, automation=original.automation, outcome="compensated")
+        announce.write(conn, announce.envelope(original, data, "compensated", actor=actor, now=clock.now()))
 
 
 def cancel(conn: Connection, *, tenant_id: str, intent_id: str, actor: Actor, reason: str, clock: Clock) -> Intent:
-    raise NotImplementedError
+    """Withdraw what has not begun: intent and approval are closed, audited and announced in this transaction.
+
+    Cancelling what is already cancelled changes nothing. Raises IllegalMove for what has begun, or ended otherwise.
+    """
+    intent = read(conn, tenant_id, intent_id, lock=True)
+    if intent.state is IntentState.CANCELLED:
+        return intent
+    moved = move(conn, intent, IntentState.CANCELLED, actor=actor, clock=clock, why=reason)
+    withdraw_approval(conn, moved, actor=actor, clock=clock, reason=reason)
+    return moved
+
+
+def withdraw_approval(conn: Connection, intent: Intent, *, actor: Actor, clock: Clock, reason: str) -> None:
+    """The approval of a cancelled intent, pending or given but unspent, is worth nothing any more."""
+    now = clock.now()
+    row = conn.execute(
+        "update approvals set state = 'cancelled', resolved_at = %s where tenant_id = %s and intent_id = %s "
+        "and state in ('pending', 'approved') returning approval_id",
+        (now, intent.tenant_id, UUID(intent.intent_id)),
+    ).fetchone()
+    if row is None:
+        return
+    approval_id = str(row["approval_id"])
+    entry = Entry(
+        actor=actor,
+        action="approval.cancelled",
+        subject_type="approval",
+        subject_id=approval_id,
+        correlation_id=intent.correlation_id,
+        digest=intent.digest,
+        detail={"intent_id": intent.intent_id, "why": reason},
+    )
+    audit.record_all(conn, [entry], tenant_id=intent.tenant_id, now=now)
+    data = ApprovalResolved(approval_id=approval_id, intent_id=intent.intent_id, workflow_id=intent.workflow_id, resolution="cancelled")
+    announce.write(conn, announce.envelope(intent, data, "cancelled", actor=actor, now=now))
+
+
+def _mark(last: Intent) -> str:
+    return urlsafe_b64encode(json.dumps([last.created_at.isoformat(), last.intent_id]).encode()).decode()
+
+
+def _unmark(page: str) -> tuple[datetime, UUID]:
+    try:
+        at, before = json.loads(urlsafe_b64decode(page.encode()))
+        return datetime.fromisoformat(at), UUID(before)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"page {page!r} is not one that a listing gave: leave it out to start from the newest") from error

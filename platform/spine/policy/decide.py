@@ -54,11 +54,8 @@ class Subject:
     has_evidence: bool = False
     confidence: Decimal | None = None
     amount: Money | None = None
-    compensates: str | None = None
-
-    @property
-    def is_undo(self) -> bool:
-        return self.rule.undoes and self.compensates is not None
+    is_undo: bool = False
+    """The declared compensation of a completed intent, aimed at what that intent brought about."""
 
 
 def _class_approvers() -> Mapping[ApprovalClass, int]:
@@ -75,7 +72,7 @@ class Facts:
     """The actions that the automation declares; None: not an automation's (an operator's own) proposal."""
     kill_switch: str | None = None
     """The scope and reason of an engaged switch that covers this action."""
-    contact: Contactable | NotContactable = NotContactable("no-consent")
+    contact: Contactable | NotContactable = field(default_factory=lambda: NotContactable("no-consent"))
     """Asked only of an action with a channel."""
     budget: BudgetState = BudgetState.NOT_METERED
     canary: Canary = Canary.NOT_ENFORCED
@@ -143,7 +140,7 @@ def deny(subject: Subject, facts: Facts) -> Deny | None:
 
 def _asks(subject: Subject, facts: Facts) -> Iterator[tuple[int, Reason]]:
     rule = subject.rule
-    assert subject.approval and subject.reversibility and subject.sensitivity, "what is not classified was denied"
+    assert subject.approval is not None, "what is not classified was denied"
     class_minimum = max(rule.approvers, facts.class_approvers[subject.approval])
     if rule.never_automatic:
         yield max(2, class_minimum), Reason("never-automatic", "this action never runs by itself: two people")
@@ -160,7 +157,7 @@ def _asks(subject: Subject, facts: Facts) -> Iterator[tuple[int, Reason]]:
         yield 1, Reason("outside-canary", f"tenant {subject.tenant_id!r} is outside the canary group")
     if rule.unknown_to_table:
         yield class_minimum, Reason("unknown-action", f"action {subject.action!r} is not in the policy table")
-    if rule.undoes and not subject.is_undo:
+    if rule.undo_reference is not None and not subject.is_undo:
         yield 1, Reason("not-an-undo", f"{subject.action!r} runs by itself only as the compensation of a completed intent")
     if rule.action_class is ActionClass.B:
         yield max(1, class_minimum), Reason("class-b", "class B is approval-gated")

@@ -81,8 +81,9 @@ class ActionRule(_Strict):
     compensation: str | None = None
     """The action that undoes this one."""
     unknown_to_table: bool = False
-    undoes: bool = False
-    """Runs by itself, though external, but only as the compensation of a completed intent."""
+    undo_reference: str | None = None
+    """The payload field that names what is undone. Such an action runs by itself, though external, when it is proposed as the
+    compensation of a completed intent and this field holds that intent's provider reference; otherwise a person is asked."""
     below_minimum_because: str | None = None
     """Why the approval asked for is lower than what the reversibility class asks for; never possible for R3."""
     sla: SlaHours = SlaHours()
@@ -115,7 +116,7 @@ class PolicyTable(_Strict):
         """
         path = path or TABLE
         try:
-            raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506 - a SafeLoader
+            raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)
             if zone is not None:
                 raw["contact"] = {**raw.get("contact", {}), "zone": zone}
             return cls.of(raw)
@@ -157,11 +158,11 @@ class PolicyTable(_Strict):
                     f"action {rule.action!r}: {rule.approvers} approvers are fewer than its class {rule.approval.value} asks for"
                 )
             undo = self.actions.get(rule.compensation) if rule.compensation else None
-            if rule.compensation and (undo is None or not undo.undoes or undo.plugin != rule.plugin):
+            if rule.compensation and (undo is None or undo.undo_reference is None or undo.plugin != rule.plugin):
                 raise ValueError(f"action {rule.action!r}: its compensation {rule.compensation!r} is no undoing action of the same plugin")
         for rule in self.actions.values():
-            if rule.undoes and not any(other.compensation == rule.action for other in self.actions.values()):
-                raise ValueError(f"action {rule.action!r}: undoes, but is nobody's compensation")
+            if rule.undo_reference is not None and not any(other.compensation == rule.action for other in self.actions.values()):
+                raise ValueError(f"action {rule.action!r}: undoes something, but is nobody's compensation")
         return self
 
 
@@ -175,8 +176,9 @@ def _contradictions(rule: ActionRule) -> Any:
     if below and rule.reversibility is ReversibilityClass.R3:
         yield f"R3 cannot be undone and needs A3, not {rule.approval.value}"
     if below != (rule.below_minimum_because is not None) and rule.action_class is not ActionClass.C:
-        yield f"{rule.reversibility.value} asks for {minimum_approval(rule.reversibility).value}: `below_minimum_because` says why less is enough, and only then"
-    if rule.action_class is ActionClass.A and external and not rule.undoes:
+        minimum = minimum_approval(rule.reversibility).value
+        yield f"{rule.reversibility.value} asks for {minimum}; `below_minimum_because` says why less is enough, then and only then"
+    if rule.action_class is ActionClass.A and external and rule.undo_reference is None:
         yield "class A leaves the company: make it B, or an undoing action"
     if rule.action_class is ActionClass.A and (rank(rule.approval) > 0 or rule.never_automatic):
         yield "class A runs by itself, but an approval class above A0, or never_automatic, says that it must not"

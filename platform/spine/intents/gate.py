@@ -1,0 +1,191 @@
+"""The gate: an intent is judged with the facts of the moment, and entered in the books with whatever follows from that."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from pydantic import ValidationError
+
+from shared.events import Money, Severity
+from spine import audit
+from spine.audit import Actor, Entry
+from spine.contacts import NotContactable
+from spine.db import Connection
+from spine.errors import InvalidInput
+from spine.ids import new_id
+from spine.intents import announce, store
+from spine.intents.records import RESERVED, Intent, Proposed
+from spine.intents.rows import COLUMNS, reasons_json, values_of
+from spine.intents.states import IntentState
+from spine.policy import ActionRule, Allow, Decision, Deny, NeedApproval, PolicyTable, Subject, decide, gather
+from spine.policy.facts import without_waits
+
+_NAMES = COLUMNS.split(", ")
+_INSERT = sql.SQL("insert into intents ({}) values ({}) on conflict (tenant_id, automation, key, revision) do nothing").format(
+    sql.SQL(COLUMNS), sql.SQL(", ").join(map(sql.Placeholder, _NAMES))
+)
+
+# Somebody tried what is not allowed. The other denials (consent, switch, budget) are the business working as it should.
+_VIOLATIONS = {
+    "tenant-mismatch": Severity.V3,
+    "forbidden": Severity.V2,
+    "empty-action": Severity.V1,
+    "undeclared-effect": Severity.V2,
+    "unclassified": Severity.V1,
+    "no-correlation": Severity.V1,
+    "no-evidence": Severity.V1,
+}
+
+
+def judge(
+    conn: Connection,
+    intent: Intent,
+    rule: ActionRule,
+    *,
+    policy: PolicyTable,
+    now: datetime,
+    effects_allowed: Collection[str] | None,
+    is_undo: bool = False,
+) -> tuple[Decision, datetime | None]:
+    """The gate's decision on an intent as it stands, and the time before which it may not be sent."""
+    facts = gather(
+        conn,
+        tenant_id=intent.tenant_id,
+        automation=intent.automation,
+        rule=rule,
+        policy=policy,
+        now=now,
+        effects_allowed=effects_allowed,
+        contact_id=contact_of(intent.payload),
+        workflow_id=intent.workflow_id,
+    )
+    not_before = facts.contact.next_allowed_at if rule.channel and isinstance(facts.contact, NotContactable) else None
+    return decide(subject_of(intent, rule, is_undo=is_undo), without_waits(facts)), not_before
+
+
+def subject_of(intent: Intent, rule: ActionRule, *, is_undo: bool = False) -> Subject:
+    """The intent as the gate looks at it."""
+    return Subject(
+        tenant_id=intent.tenant_id,
+        automation=intent.automation,
+        action=intent.action,
+        rule=rule,
+        approval=intent.approval_class,
+        reversibility=intent.reversibility_class,
+        sensitivity=intent.sensitivity_class,
+        side_effect=intent.side_effect_class,
+        correlation_id=intent.correlation_id,
+        has_evidence=intent.evidence is not None,
+        confidence=intent.confidence,
+        amount=money_of(intent.payload, rule),
+        is_undo=is_undo,
+    )
+
+
+def money_of(payload: Mapping[str, Any], rule: ActionRule) -> Money | None:
+    """The money that an amount limit judges; what cannot be read as money counts as above every limit."""
+    if rule.amount_field is None:
+        return None
+    try:
+        return Money.model_validate(payload.get(rule.amount_field))
+    except ValidationError:
+        return None
+
+
+def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule, *, actor: Actor) -> Proposed | None:
+    """Write a judged intent, its request, audit rows and events. None: the key's revision is taken, nothing was written."""
+    now = intent.created_at
+    match decision:
+        case Allow(why):
+            intent = replace(intent, state=IntentState.RUNNABLE, reasons=why)
+        case NeedApproval(_, _, why):
+            intent = replace(intent, state=IntentState.AWAITING_APPROVAL, reasons=why)
+        case Deny(reason, next_allowed_at):
+            intent = replace(intent, state=IntentState.DENIED, reasons=(reason,), not_before=next_allowed_at)
+    if not conn.execute(_INSERT, values_of(intent)).rowcount:
+        return None
+    codes = [reason.code for reason in intent.reasons]
+    entries = [
+        store.about(intent, actor, "intent.proposed", detail={"automation": intent.automation, "revision": intent.revision}),
+        store.about(
+            intent,
+            actor,
+            "intent.judged",
+            _VIOLATIONS.get(codes[0], Severity.V0) if intent.state is IntentState.DENIED else Severity.V0,
+            {"from": IntentState.PROPOSED.value, "to": intent.state.value, "why": codes, "policy": intent.policy_version},
+        ),
+    ]
+    proposed = Proposed(
+        intent_id=intent.intent_id,
+        revision=intent.revision,
+        state=intent.state,
+        approval_id=None,
+        approvers_needed=0,
+        reasons=intent.reasons,
+        not_before=intent.not_before,
+    )
+    if isinstance(decision, NeedApproval):
+        proposed = _ask(conn, intent, decision, rule, proposed, actor, now)
+        entries.append(_requested_entry(intent, proposed, actor))
+    elif intent.state is IntentState.DENIED and codes[0] in _VIOLATIONS:
+        violation = announce.violation(intent, codes[0], _VIOLATIONS[codes[0]], intent.reasons[0].text)
+        announce.write(conn, announce.envelope(intent, violation, codes[0], actor=actor, now=now))
+    audit.record_all(conn, entries, tenant_id=intent.tenant_id, now=now)
+    return proposed
+
+
+def contact_of(payload: Mapping[str, Any]) -> str | None:
+    contact_id = payload.get("contact_id")
+    return contact_id if isinstance(contact_id, str) else None
+
+
+def acceptable(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A payload that may be proposed. Raises InvalidInput for the keys that the platform itself fills in."""
+    if taken := sorted(RESERVED & payload.keys()):
+        raise InvalidInput(f"payload brings {', '.join(map(repr, taken))}, which the platform fills in inside the effect: leave it out")
+    return dict(payload)
+
+
+def _ask(
+    conn: Connection, intent: Intent, decision: NeedApproval, rule: ActionRule, proposed: Proposed, actor: Actor, now: datetime
+) -> Proposed:
+    approval_id, sla = new_id(), rule.sla
+    asked = replace(
+        proposed,
+        approval_id=str(approval_id),
+        approvers_needed=decision.approvers,
+        warn_at=now + sla.warn,
+        breach_at=now + sla.breach,
+        escalate_at=now + sla.escalate,
+        expires_at=now + sla.expire,
+    )
+    conn.execute(
+        "insert into approvals (tenant_id, approval_id, intent_id, action, digest, policy_version, approvers_needed, roles, why, state, "
+        "requested_by, requested_at, warn_at, breach_at, escalate_at, expires_at) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s, %s, %s, %s)",
+        (
+            *(intent.tenant_id, approval_id, UUID(intent.intent_id), intent.action, intent.digest, intent.policy_version),
+            *(decision.approvers, list(decision.roles), reasons_json(decision.why), intent.requested_by.id, now),
+            *(asked.warn_at, asked.breach_at, asked.escalate_at, asked.expires_at),
+        ),
+    )
+    data = announce.requested(
+        intent, approval_id=str(approval_id), approvers=decision.approvers, roles=decision.roles, expires_at=now + sla.expire
+    )
+    announce.write(conn, announce.envelope(intent, data, str(approval_id), actor=actor, now=now))
+    return asked
+
+
+def _requested_entry(intent: Intent, proposed: Proposed, actor: Actor) -> Entry:
+    return Entry(
+        actor=actor,
+        action="approval.requested",
+        subject_type="approval",
+        subject_id=proposed.approval_id or "",
+        correlation_id=intent.correlation_id,
+        digest=intent.digest,
+        detail={"intent_id": intent.intent_id, "approvers_needed": proposed.approvers_needed, "why": [r.code for r in intent.reasons]},
+    )
