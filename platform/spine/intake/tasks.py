@@ -49,7 +49,7 @@ def request_task(
     """
     wanted = registry.automation(automation)
     if isinstance(wanted.runs, Graph):
-        X
+        raise InvalidInput(f"automation {automation!r} runs a graph, which starts inside a workflow only: ask for that workflow")
     if not _KEY.fullmatch(key):
         raise InvalidInput(f"key {key!r} is not 1 to 96 letters, digits, '.', '_', '-', ':'; it becomes a part of the workflow's id")
     fields = wanted.payload_model.model_fields

@@ -125,6 +125,4 @@ def _reason(error: ValidationError | SchemaViolation) -> str:
     if isinstance(error, SchemaViolation):
         return str(error)
     found = error.errors(include_input=False, include_url=False)
-    return "; ".join(
-        f"'data.{'.'.join(map(str, one['loc']))}': {one['msg']}" for one in error.errors(include_input=False, include_url=False)
-    )
+    return "; ".join(f"'data.{'.'.join(map(str, one['loc']))}': {one['msg']}" for one in found)
