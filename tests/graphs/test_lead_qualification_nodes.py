@@ -74,9 +74,9 @@ def test_the_baseline_score_is_always_one_and_never_less_sure_than_a_coin(probab
 
 
 def test_the_baseline_draft_is_honest_different_at_each_step_and_the_same_again() -> None:
-    drafts = [baseline_draft(State(lead=LEAD, step=step)) for step in range(4)]
+    drafts = [baseline_draft(LEAD, step) for step in range(4)]
     assert len({d.subject for d in drafts}) == len({d.body for d in drafts}) == 4
-    assert drafts == [baseline_draft(State(lead=LEAD, step=step)) for step in range(4)]
+    assert drafts == [baseline_draft(LEAD, step) for step in range(4)]
     for draft in drafts:
         assert "Cancity" in draft.body
         assert "GTX Plus Basic" in draft.body
@@ -88,7 +88,7 @@ def test_the_baseline_draft_is_honest_different_at_each_step_and_the_same_again(
 
 @given(st.text(min_size=1, max_size=200).filter(str.strip), st.text(min_size=1, max_size=200).filter(str.strip), st.integers(0, 3))
 def test_whatever_the_names_the_baseline_writes_a_draft(account: str, product: str, step: int) -> None:
-    draft = baseline_draft(State(lead=LeadFacts(lead_id="L", account=account, product=product, score=0.5), step=step))
+    draft = baseline_draft(LeadFacts(lead_id="L", account=account, product=product, score=0.5), step)
     assert draft.subject.isprintable()  # a line break here would be a header of its own
     assert "\x00" not in draft.body
 

@@ -102,12 +102,12 @@ def decide(state: State, _tools: Tools) -> Update:
 def write(state: State, tools: Tools) -> Update:
     """The draft. One that says what the record does not goes to a person instead of to the reader."""
     if tools.model is None:
-        return {"draft": baseline_draft(state)}
+        return {"draft": baseline_draft(state.lead, state.step)}
     task = prompts.writing_task(state, _brief(state))
     try:
         answer = ask(tools.model, tools.meter, system=prompts.WRITE_SYSTEM, human=task, answer=DraftAnswer, limits=prompts.WRITE_LIMITS)
     except BudgetExhausted:
-        return {"draft": baseline_draft(state), "spent": tools.meter.spent}
+        return {"draft": baseline_draft(state.lead, state.step), "spent": tools.meter.spent}
     except UnparsableAnswer as error:
         return {"decision": _unanswered(error, tools.model), "spent": tools.meter.spent}
     if faults := unsupported(f"{answer.subject}\n{answer.body}", task):
@@ -117,8 +117,8 @@ def write(state: State, tools: Tools) -> Update:
     return {"draft": draft, "spent": tools.meter.spent}
 
 
-def baseline_draft(state: State) -> Draft:
-    lead, step = state.lead, state.step
+def baseline_draft(lead: LeadFacts, step: int) -> Draft:
+    """Message number `step` (0 the first, 1 to 3 the follow-ups), from the names alone, with the way out that every e-mail carries."""
     return Draft(subject=_one_line(prompts.baseline_subject(lead, step)), body=_signed_off(prompts.baseline_body(lead, step)), by=BASELINE)
 
 
