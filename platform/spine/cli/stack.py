@@ -19,12 +19,11 @@ from rich.table import Table
 
 from spine.settings import STACK_FILE, Settings
 from spine.stack import Change, Options, Stack, StackFailed, State, run_stack
-from spine.stack.doctor import Level, examine
 from spine.stack.orphans import LOCK_FILE, PROCESSES_FILE, AlreadyRunning, end_orphans, is_alive, lock, read_processes, supervisor_pid
 from spine.stack.postgres import destroy
 
 app = typer.Typer(rich_markup_mode="rich")
-_out = Console(highlight=False)
+_out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _STYLE = {State.READY: "green", State.DONE: "green", State.ELSEWHERE: "cyan", State.RESTARTING: "yellow", State.FAILED: "red"}
 _FILES = ("temporal.log", "postgres.log", STACK_FILE, PROCESSES_FILE, LOCK_FILE)
 _FOLDERS = ("temporal", "dagster", "providers", "data", "logs", "secrets")
@@ -112,6 +111,8 @@ def doctor(as_json: Json = False) -> None:
     Looks at Python, the servers in the wheels, disk, ports, processes, the database and its migrations, the transaction that holds
     readers back, clocks, Temporal, the worker, Dagster and the gateway. Exits with 1 if there is a problem; warnings do not count.
     """
+    from spine.stack.doctor import Level, examine  # with Alembic; the other commands need not wait for it
+
     findings = list(examine(Settings.load()))
     if as_json:
         rows = [{"check": f.check, "level": f.level, "detail": f.detail, "cure": f.cure} for f in findings]
@@ -154,7 +155,8 @@ def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] 
 
 def _show(change: Change) -> None:
     style = _STYLE.get(change.state, "dim")
-    _out.print(f"  {change.part:18} [{style}]{change.state:10}[/] {change.seconds:5.1f} s  ", end="")
+    seconds = "" if change.state is State.STARTING else f"{change.seconds:5.1f} s  "
+    _out.print(f"  {change.part:18} [{style}]{change.state:10}[/] {seconds}", end="")
     _out.print(change.note, markup=False)
 
 
@@ -218,7 +220,8 @@ def _part(row: dict[str, Any]) -> dict[str, Any]:
 def _status_table(parts: list[dict[str, Any]]) -> Table:
     table = Table(box=None, header_style="bold")
     for column in ("part", "state", "pid", "up", "memory", "restarts", "address"):
-        table.add_column(column, justify="right" if column in ("pid", "up", "memory", "restarts") else "left")
+        numbers = column in ("pid", "up", "memory", "restarts")
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold", no_wrap=column != "state")
     for part in parts:
         style = _STYLE.get(part["state"], "dim")
         table.add_row(

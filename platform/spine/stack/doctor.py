@@ -71,7 +71,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def python_version() -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 11) <= sys.version_info[:2] < (3, 15)
-    cure = "make the environment anew with a Python from 3.11 to 3.14: `rm -r .venv`, then `make check PYTHON=python3.12`"
+    cure = "use a Python from 3.11 to 3.14: `rm -r .venv`, then `make up PYTHON=python3.12`"
     return Finding(check="python", level=Level.OK if fits else Level.PROBLEM, detail=found, cure="" if fits else cure)
 
 
@@ -187,7 +187,7 @@ def _http(name: str, url: str, path: str) -> Finding:
 
 
 def _binary(name: str, find: Callable[[], Path]) -> Finding:
-    again = "install again from the lock file: `make clean-venv`, then `make check`"
+    again = "install again from the lock file: `rm -r .venv`, then `make up`"
     try:
         path = find()
         done = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=20)

@@ -57,7 +57,7 @@ def supervisor_pid(home: Path) -> int | None:
         return None
 
 
-def end_orphans(home: Path, patience: float = 5.0) -> list[str]:
+def end_orphans(home: Path, patience: float = 4.0) -> list[str]:
     """End what an earlier supervisor of this home left behind: what stands on others first. Returns the names of those that lived.
 
     Call it only while holding the lock.

@@ -151,7 +151,8 @@ class _Planner:
         }
         arguments = ["--smtp-port", str(self._ports["provider-smtp"]), "--http-port", str(self._ports["provider-http"])]
         arguments += ["--ledger", str(self._settings.home / "providers" / "ledger.sqlite")]
-        arguments += ["--webhook-url", f"{self._environment['SPINE_GATEWAY_URL']}/v1/webhooks/esign", *self._options.provider_arguments]
+        webhook = f"{self._environment['SPINE_GATEWAY_URL']}/v1/webhooks/{self._settings.tenant}/esign"
+        arguments += ["--webhook-url", webhook, *self._options.provider_arguments]
         ports = (self._ports["provider-smtp"], self._ports["provider-http"])
         self._process("providers", _python("spine.testing.providers", *arguments), port="provider-http", ports=ports)
 

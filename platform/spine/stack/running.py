@@ -18,8 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spine.db import Database
-from spine.identity import ensure_development_keys
 from spine.settings import STACK_FILE
 from spine.stack.options import Options
 from spine.stack.orphans import end_orphans, lock, write_private
@@ -118,6 +116,10 @@ async def run_stack(home: Path, options: Options, report: Report, ready: Callabl
 
 def _development_keys(home: Path, environment: dict[str, str], tenant: str) -> Mapping[str, str]:
     """Keys for a tenant that never had any: role → key, empty ever after. The admin's is kept for the command line."""
+    # Here and not above: with Alembic they cost every `spine status` 0.7 s.
+    from spine.db import Database
+    from spine.identity import ensure_development_keys
+
     with Database(environment["SPINE_DATABASE_URL"]) as database:
         keys = {role.value: key for role, key in ensure_development_keys(database, tenant).items()}
     if keys:
