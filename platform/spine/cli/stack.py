@@ -28,6 +28,8 @@ _STYLE = {State.READY: "green", State.DONE: "green", State.ELSEWHERE: "cyan", St
 _FILES = ("temporal.log", "postgres.log", STACK_FILE, PROCESSES_FILE, LOCK_FILE)
 _FOLDERS = ("temporal", "dagster", "providers", "data", "logs", "secrets")
 
+_PROVIDERS: dict[bool | None, list[str]] = {True: ["--providers"], False: ["--no-providers"], None: []}
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
 
 
@@ -39,14 +41,16 @@ def _home() -> Path:
 def up(
     ports: Annotated[str, typer.Option(help="[cyan]default[/cyan], [cyan]auto[/cyan] for free ones, or the first of a row.")] = "default",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything is up, and leave it running.")] = False,
-    providers: Annotated[bool, typer.Option(help="Also the demo's e-mail, CRM and e-signature providers on loopback.")] = False,
+    providers: Annotated[
+        bool | None, typer.Option(help="E-mail, CRM, e-signature on loopback. Default: for those without address.")
+    ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave this part out, to run it by hand. Repeatable.")] = None,
 ) -> None:
     """Start everything on this machine, in order, and keep it running until Ctrl-C.
 
     PostgreSQL, Temporal, Dagster (webserver, daemon, two code locations), the worker and the gateway. What an address in the environment
     stands for is not started: SPINE_DATABASE_URL (with its four sisters), TEMPORAL_ADDRESS, SPINE_DAGSTER_URL, SPINE_GATEWAY_URL.
-    A part that dies is started again. Logs are in .spine/logs/, one file a part.
+    Providers without an address are stood in for on loopback: nothing leaves this machine. A part that dies is started again. Logs are in .spine/logs/, one file a part.
 
     Exits with 3 if a stack already runs in this home, 7 if ports are occupied (their holders are named), 1 if a part does not start.
     """
@@ -172,13 +176,13 @@ def _greet(stack: Stack, seconds: float) -> None:
     _out.print("stop it with Ctrl-C or `spine down`", style="dim")
 
 
-def _up_detached(ports: str, providers: bool, without: list[str]) -> None:
+def _up_detached(ports: str, providers: bool | None, without: list[str]) -> None:
     home = _home()
     if (pid := supervisor_pid(home)) is not None:
         raise AlreadyRunning(f"a stack already runs in {str(home)!r} (pid {pid}): `spine status` shows it, `spine down` ends it")
     log = home / "logs" / "stack.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "spine.cli", "up", "--ports", ports, *(["--providers"] if providers else [])]
+    command = [sys.executable, "-m", "spine.cli", "up", "--ports", ports, *_PROVIDERS[providers]]
     command += [argument for name in without for argument in ("--without", name)]
     environment = {**os.environ, "SPINE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": str(_out.width)}
     with open(log, "wb") as sink:

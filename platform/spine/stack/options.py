@@ -24,7 +24,8 @@ DEFAULT_PORTS: Mapping[str, int] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     ports: str = "default"  # "default", "auto" for free ones, or the first number of a row of them
-    providers: bool = False  # also the demo's providers on loopback, and the addresses that lead to them
+    # E-mail, CRM and e-signature on loopback: always (nothing leaves this machine), never, or (None) for those without an address.
+    providers: bool | None = None
     provider_arguments: tuple[str, ...] = ()
     without: frozenset[str] = frozenset()  # parts that somebody runs by hand, under a debugger say
     environment: Mapping[str, str] = field(default_factory=dict)  # for every part, such as SPINE_CLOCK

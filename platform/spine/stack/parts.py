@@ -23,6 +23,7 @@ from spine.stack.temporal_server import EmbeddedTemporal
 
 TASK_QUEUE = "commitments"
 _DATABASES = ("database_url", "database_relay_url", "database_owner_url", "dagster_database_url", "langgraph_database_url")
+_PROVIDER_URLS = ("email_smtp_url", "crm_url", "esign_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,7 @@ def plan(home: Path, options: Options) -> Plan:
     planner = _Planner(settings, options, choose_ports(options.ports))
     planner.databases()
     planner.temporal()
-    if options.providers:
-        planner.providers()
+    planner.providers()
     planner.dagster()
     planner.worker()
     planner.gateway()
@@ -137,24 +137,30 @@ class _Planner:
         self._process("temporal", server.command, port="temporal", ports=ports, ready=lambda _pid: ready())
 
     def providers(self) -> None:
-        """The outside world of the demo: servers on loopback that speak the providers' protocols and remember what they received."""
+        """Stand-ins on loopback for providers that have no address: they speak the protocols and remember what they received."""
+        wanted = self._options.providers
+        real = {name for name in _PROVIDER_URLS if getattr(self._settings, name) is not None and wanted is not True}
+        if wanted is False or len(real) == len(_PROVIDER_URLS):
+            return
         http = f"http://{self._local('provider-http')}"
-        secret = base64.b64encode(read_or_make_secret(self._settings.home, "esign-webhook").encode()).decode()
-        self._environment |= {
-            "SPINE_EMAIL_SMTP_URL": f"smtp://{self._local('provider-smtp')}",
-            "SPINE_EMAIL_LOOKUP_URL": f"{http}/email/messages",
-            "SPINE_CRM_URL": f"{http}/crm",
-            "SPINE_CRM_TOKEN": read_or_make_secret(self._settings.home, "crm-token"),
-            "SPINE_ESIGN_URL": f"{http}/esign",
-            "SPINE_ESIGN_TOKEN": read_or_make_secret(self._settings.home, "esign-token"),
-            "SPINE_ESIGN_WEBHOOK_SECRET": f"whsec_{secret}",
-        }
+        if "email_smtp_url" not in real:
+            self._environment["SPINE_EMAIL_SMTP_URL"] = f"smtp://{self._local('provider-smtp')}"
+            self._environment["SPINE_EMAIL_LOOKUP_URL"] = f"{http}/email/messages"
+        if "crm_url" not in real:
+            self._environment["SPINE_CRM_URL"] = f"{http}/crm"
+            self._environment["SPINE_CRM_TOKEN"] = read_or_make_secret(self._settings.home, "crm-token")
+        if "esign_url" not in real:
+            secret = base64.b64encode(read_or_make_secret(self._settings.home, "esign-webhook").encode()).decode()
+            self._environment["SPINE_ESIGN_URL"] = f"{http}/esign"
+            self._environment["SPINE_ESIGN_TOKEN"] = read_or_make_secret(self._settings.home, "esign-token")
+            self._environment["SPINE_ESIGN_WEBHOOK_SECRET"] = f"whsec_{secret}"
         arguments = ["--smtp-port", str(self._ports["provider-smtp"]), "--http-port", str(self._ports["provider-http"])]
         arguments += ["--ledger", str(self._settings.home / "providers" / "ledger.sqlite")]
         webhook = f"{self._environment['SPINE_GATEWAY_URL']}/v1/webhooks/{self._settings.tenant}/esign"
         arguments += ["--webhook-url", webhook, *self._options.provider_arguments]
         ports = (self._ports["provider-smtp"], self._ports["provider-http"])
-        self._process("providers", _python("spine.testing.providers", *arguments), port="provider-http", ports=ports)
+        ready = partial(_ignoring_pid, partial(probes.answers_http, f"{http}/health"))
+        self._process("providers", _python("spine.testing.providers", *arguments), port="provider-http", ports=ports, ready=ready)
 
     def dagster(self) -> None:
         if self._settings.dagster_url is not None:
@@ -197,7 +203,7 @@ class _Planner:
     def worker(self) -> None:
         address, namespace = self._environment["TEMPORAL_ADDRESS"], self._settings.temporal_namespace
         polls = _SinceStart(lambda since: probes.worker_polls(address, namespace, TASK_QUEUE, since))
-        after = ("migrate", "temporal", *(("providers",) if self._options.providers else ()))
+        after = ("migrate", "temporal", *(part.name for part in self._parts if part.name == "providers"))
         self._process("worker", _python("orchestration.worker"), after=after, ready=polls, stop_timeout=12.0)
 
     def gateway(self) -> None:
