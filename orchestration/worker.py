@@ -12,8 +12,9 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -68,8 +69,8 @@ async def serve(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     registry, policy, clock = Registry.load(), PolicyTable.load(), settings.business_clock()
-    with Database.from_settings(settings, max_size=_CONNECTIONS) as database:
-        effects = Effects(database, connectors_of(registry, settings), policy, clock)
+    with Database.from_settings(settings, max_size=_CONNECTIONS) as database, connectors_of(registry, settings) as connectors:
+        effects = Effects(database, connectors, policy, clock)
         activities = [
             *GovernedActivities(database=database, registry=registry, policy=policy, clock=clock, effects=effects).all(),
             *OutreachActivities(database=database, graphs=GraphRunner.from_settings(settings), clock=clock).all(),
@@ -82,9 +83,15 @@ async def serve(settings: Settings) -> None:
                 await stopping.wait()
 
 
-def connectors_of(registry: Registry, settings: Settings) -> dict[str, Connector]:
-    """Every declared plugin, configured. Raises Misconfigured naming the setting that is missing."""
-    return {name: plugin.from_settings(settings) for name, plugin in registry.plugins.items()}
+@contextmanager
+def connectors_of(registry: Registry, settings: Settings) -> Iterator[dict[str, Connector]]:
+    """Every declared plugin, configured, and closed afterwards. Raises Misconfigured naming the setting that is missing."""
+    with ExitStack() as closing:
+        connectors: dict[str, Connector] = {}
+        for name, plugin in registry.plugins.items():
+            connectors[name] = made = plugin.from_settings(settings)
+            closing.callback(made.close)
+        yield connectors
 
 
 def worker_of(

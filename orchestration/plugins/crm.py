@@ -35,6 +35,9 @@ class CrmPlugin:
     def from_settings(cls, settings: Settings) -> Self:
         return cls(Provider("the CRM", settings.require("crm_url"), settings.crm_token))
 
+    def close(self) -> None:
+        self._provider.close()
+
     def perform(self, tenant_id: str, payload: dict[str, Any]) -> dict[str, Any]:
         kind, external_id, asked = _read(tenant_id, payload)
         body = dict(asked.fields) | ({"email": asked.address} if asked.address else {})

@@ -58,6 +58,10 @@ class EmailPlugin:
         smtp_url = SecretStr(settings.require("email_smtp_url"))
         return cls(smtp_url=smtp_url, sender=settings.email_sender, lookup_url=settings.email_lookup_url)
 
+    def close(self) -> None:
+        if self._log is not None:
+            self._log.close()
+
     def perform(self, tenant_id: str, payload: dict[str, Any]) -> dict[str, Any]:
         asked = SendEmail.of(payload)
         message = self._message(tenant_id, asked)

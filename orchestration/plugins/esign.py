@@ -46,6 +46,9 @@ class EsignPlugin:
     def from_settings(cls, settings: Settings) -> Self:
         return cls(Provider("the e-signature provider", settings.require("esign_url"), settings.esign_token))
 
+    def close(self) -> None:
+        self._provider.close()
+
     def perform(self, tenant_id: str, payload: dict[str, Any]) -> dict[str, Any]:
         match payload.get("action"):
             case "send_contract_for_signature":

@@ -28,7 +28,7 @@ class Mailbox:
             "to": list(envelope.rcpt_tos),
             "subject": str(mail["Subject"] or ""),
             "list_unsubscribe": str(mail["List-Unsubscribe"] or ""),
-            "text": body.get_content() if body else "",
+            "text": body.get_content().replace("\r\n", "\n") if body else "",
         }
         trouble = self._behaviour.next("email", f"{content['subject']}\n{content['text']}\n{content['to']}")
         match trouble.mode if trouble else None:
