@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from spine.stack.postgres import EmbeddedPostgres
 from spine.temporal import TemporalLoop, connect
 
 
@@ -20,3 +21,9 @@ def nowhere() -> Iterator[TemporalLoop]:
     made = TemporalLoop(lambda: connect("127.0.0.1:1"))
     yield made
     made.close()
+
+
+@pytest.fixture
+def owner_url(postgres: EmbeddedPostgres, database_name: str) -> str:
+    """The superuser's address, for what only a stranger could have written."""
+    return postgres.url(database=database_name)

@@ -5,6 +5,6 @@ happen because of an event is the work of a consumer group, see `spine.eventlog.
 """
 
 from spine.eventlog.append import append, publish
-from spine.eventlog.read import Place, Recorded, events_of, latest, read
+from spine.eventlog.read import Place, Recorded, Seen, events_of, latest, read, scan
 
-__all__ = ["Place", "Recorded", "append", "events_of", "latest", "publish", "read"]
+__all__ = ["Place", "Recorded", "Seen", "append", "events_of", "latest", "publish", "read", "scan"]

@@ -1,7 +1,9 @@
 """Reading the log for people and for reports: inside one tenant's wall, in the order of the log."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg import sql
 
@@ -28,6 +30,16 @@ class Recorded:
     place: Place
     recorded_at: datetime
     envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An event as it is stored, unjudged."""
+
+    tenant_id: str
+    type: str
+    recorded_at: datetime
+    envelope: Mapping[str, Any]
 
 
 def read(
@@ -91,3 +103,18 @@ def _select(
         )
         for row in conn.execute(query)
     ]
+
+
+def scan(conn: Connection, *, types: Sequence[str], after: Place, limit: int = 500) -> tuple[list[Seen], Place]:
+    """The events of some types, of every tenant, among the next `limit` of the log, and the place reached: where to go on.
+
+    For the relay's role. What lies between is passed by for good, so a reader of rare events does not read the others again.
+    Envelopes come as they are stored: a reader that only reports need not refuse one that no longer fits its schema.
+    """
+    query = sql.SQL(
+        "select xid::text::bigint as xid, position, tenant_id, type, recorded_at, case when type = any({}) then envelope end as envelope "
+        "from events where {} and (xid, position) > ({}::xid8, {}) order by xid, position limit {}"
+    ).format(sql.Literal(list(types)), HORIZON, sql.Literal(str(after.xid)), sql.Literal(after.position), sql.Literal(limit))
+    rows = conn.execute(query).fetchall()
+    place = Place(rows[-1]["xid"], rows[-1]["position"]) if rows else after
+    return [Seen(row["tenant_id"], row["type"], row["recorded_at"], row["envelope"]) for row in rows if row["envelope"] is not None], place

@@ -1,0 +1,28 @@
+"""How the approvals stand: what a person who looks at the whole wants to know."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from spine.db import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Counts of requests that nobody has answered yet; those past breach are among those past warning."""
+
+    pending: int
+    past_warning: int
+    past_breach: int
+    oldest_requested_at: datetime | None
+
+
+def standing(conn: Connection, *, tenant_id: str, now: datetime) -> Standing:
+    """The pending approvals of a tenant at business time `now`."""
+    row = conn.execute(
+        "select count(*) as pending, count(*) filter (where warn_at <= %(now)s) as past_warning, "
+        "count(*) filter (where breach_at <= %(now)s) as past_breach, min(requested_at) as oldest_requested_at "
+        "from approvals where tenant_id = %(tenant_id)s and state = 'pending'",
+        {"tenant_id": tenant_id, "now": now},
+    ).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return Standing(**row)
