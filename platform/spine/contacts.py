@@ -145,10 +145,16 @@ def _record(
 
 def address_of(conn: Connection, tenant_id: str, contact_id: str) -> str:
     """The e-mail address, for the one who is about to use it inside an effect. Raises NotFound when there is none."""
-    row = conn.execute("select email from contacts where tenant_id = %s and contact_id = %s", (tenant_id, contact_id)).fetchone()
-    if row is None or not row["email"]:
+    address = contact_address(conn, tenant_id, contact_id)
+    if address is None:
         raise NotFound(f"tenant {tenant_id!r} has no e-mail address for contact {contact_id!r}")
-    return str(row["email"])
+    return address
+
+
+def contact_address(conn: Connection, tenant_id: str, contact_id: str) -> str | None:
+    """As `address_of`, for those to whom its absence is an answer."""
+    row = conn.execute("select email from contacts where tenant_id = %s and contact_id = %s", (tenant_id, contact_id)).fetchone()
+    return None if row is None or not row["email"] else str(row["email"])
 
 
 _FACTS = """

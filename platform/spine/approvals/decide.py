@@ -22,7 +22,7 @@ from spine.clock import Clock
 from spine.db import Connection
 from spine.errors import ApprovalRefused, Conflict, IdempotencyConflict, InvalidInput, NotAllowed
 from spine.ids import derived_id, new_id
-from spine.intents.gate import acceptable, enter, judge
+from spine.intents.gate import acceptable, enter, judge, money_of, reclassified
 from spine.intents.records import Intent
 from spine.intents.rows import newest_revision
 from spine.intents.states import IntentState
@@ -157,17 +157,12 @@ def _approve(conn: Connection, approval: Approval, given: _Decision, clock: Cloc
 def _edit(conn: Connection, approval: Approval, given: _Decision, payload: dict[str, Any], policy: PolicyTable, clock: Clock) -> Resolution:
     old, rule = approval.intent, policy.rule(approval.intent.action)
     edited = replace(
-        old,
+        reclassified(old, rule, policy),
         intent_id=str(new_id()),
         revision=old.revision + 1,
         payload=payload,
         digest=exact_digest(payload),
-        action_class=rule.action_class,
-        approval_class=rule.approval,
-        reversibility_class=rule.reversibility,
-        sensitivity_class=rule.sensitivity,
-        side_effect_class=rule.side_effect,
-        policy_version=policy.version,
+        amount=money_of(payload, rule) or old.amount,
         supersedes=old.intent_id,
         created_at=given.now,
         updated_at=given.now,

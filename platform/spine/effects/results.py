@@ -24,7 +24,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now: ask again at `not_before` (business time). The intent is still runnable, its approval unspent."""
+    """Not now: ask again at `not_before` (business time). Nothing has happened, and nothing is lost by waiting."""
 
     not_before: datetime
     code: str

@@ -66,6 +66,31 @@ def judge(
     return decide(subject_of(intent, rule, is_undo=is_undo), without_waits(facts)), not_before
 
 
+def reclassified(intent: Intent, rule: ActionRule, policy: PolicyTable) -> Intent:
+    """The same intent under today's table."""
+    return replace(
+        intent,
+        action_class=rule.action_class,
+        approval_class=rule.approval,
+        reversibility_class=rule.reversibility,
+        sensitivity_class=rule.sensitivity,
+        side_effect_class=rule.side_effect,
+        policy_version=policy.version,
+    )
+
+
+def undoes(conn: Connection, intent: Intent, rule: ActionRule, original: Intent, policy: PolicyTable) -> bool:
+    """Is this the declared compensation of that intent, aimed at the very thing which that intent brought about?"""
+    if rule.undo_reference is None or policy.rule(original.action).compensation != intent.action:
+        return False
+    row = conn.execute(
+        "select provider_reference from effects where tenant_id = %s and intent_id = %s and state = 'completed'",
+        (intent.tenant_id, UUID(original.intent_id)),
+    ).fetchone()
+    made = None if row is None else row["provider_reference"]
+    return made is not None and made == intent.payload.get(rule.undo_reference)
+
+
 def subject_of(intent: Intent, rule: ActionRule, *, is_undo: bool = False) -> Subject:
     """The intent as the gate looks at it."""
     return Subject(

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from shared.events import Money, Severity
 from spine import audit, documents
@@ -15,7 +14,7 @@ from spine.db import Connection
 from spine.errors import IdempotencyConflict, InvalidInput, NotFound
 from spine.ids import new_id
 from spine.intents import announce, store
-from spine.intents.gate import acceptable, enter, judge, money_of
+from spine.intents.gate import acceptable, enter, judge, money_of, undoes
 from spine.intents.records import Intent, Proposal, Proposed
 from spine.intents.rows import proposed_of, revisions
 from spine.intents.states import IntentState
@@ -45,7 +44,7 @@ def propose(
     original = None
     if proposal.compensates is not None:
         original = store.read(conn, proposal.tenant_id, proposal.compensates, lock=True)
-    is_undo = original is not None and _undoes(conn, intent, rule, original, policy)
+    is_undo = original is not None and undoes(conn, intent, rule, original, policy)
     decision, not_before = judge(conn, intent, rule, policy=policy, now=now, effects_allowed=effects_allowed, is_undo=is_undo)
     if isinstance(decision, Deny) and decision.reason.code == "tenant-mismatch":
         return _alarm(conn, intent, decision.reason, proposal.actor, now)
@@ -117,19 +116,6 @@ def _draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: Actio
 
 def _fits_column(money: Money) -> bool:
     return money.amount == round(money.amount, 2) and abs(money.amount) < 10**12
-
-
-def _undoes(conn: Connection, intent: Intent, rule: ActionRule, original: Intent, policy: PolicyTable) -> bool:
-    """Is this the declared compensation of that intent, aimed at the very thing which that intent brought about?"""
-    if rule.undo_reference is None or policy.rule(original.action).compensation != intent.action:
-        return False
-    row = conn.execute(
-        "select provider_reference from effects where tenant_id = %s and intent_id = %s and state = 'completed'",
-        (intent.tenant_id, UUID(original.intent_id)),
-    ).fetchone()
-    return (
-        row is not None and row["provider_reference"] is not None and row["provider_reference"] == intent.payload.get(rule.undo_reference)
-    )
 
 
 def _alarm(conn: Connection, intent: Intent, reason: Reason, actor: Actor, now: datetime) -> Proposed:
