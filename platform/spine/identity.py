@@ -66,9 +66,12 @@ class KeyRecord:
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # as in shared.events.envelope.TenantId
 _PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")  # no @: addresses stay out of records
 _NOBODY = hashlib.sha256(b"").hexdigest()
-_CURE = (
-    "present `Authorization: Bearer sk.<tenant>.<key_id>.<secret>` (CLI: SPINE_API_KEY); an admin issues keys: `spine keys issue`"
-)
+_CURE = "present `Authorization: Bearer sk.<tenant>.<key_id>.<secret>` (CLI: SPINE_API_KEY); an admin issues keys: `spine keys issue`"
+
+
+def is_tenant(text: str) -> bool:
+    """Could a tenant be called this? Whether there is one is another question."""
+    return _TENANT.fullmatch(text) is not None
 
 
 def tenant_of(presented: str) -> str:
@@ -100,7 +103,7 @@ def authenticate(database: Database, presented: str) -> Principal:
 
 def issue_key(conn: Connection, *, tenant_id: str, principal_id: str, role: Role, actor_type: ActorType = ActorType.HUMAN) -> str:
     """Make a key for a principal and return it; it cannot be read again. One principal may have several. Raises InvalidInput."""
-    if not _TENANT.fullmatch(tenant_id):
+    if not is_tenant(tenant_id):
         raise InvalidInput(f"tenant {tenant_id!r} is not letters, digits, '.', '_', '-' (at most 63, starting with a letter or digit)")
     if not _PRINCIPAL.fullmatch(principal_id):
         raise InvalidInput(
@@ -145,7 +148,7 @@ def ensure_development_keys(database: Database, tenant_id: str) -> Mapping[Role,
 def _parts(presented: str) -> tuple[str, str, str]:
     prefix, _, rest = presented.strip().partition(".")
     parts = rest.rsplit(".", 2)  # a tenant's name may hold dots, the two others cannot
-    if prefix != "sk" or len(parts) != 3 or not all(parts) or not _TENANT.fullmatch(parts[0]):
+    if prefix != "sk" or len(parts) != 3 or not all(parts) or not is_tenant(parts[0]):
         raise NotAuthenticated(f"what was presented is not an API key: {_CURE}")
     return parts[0], parts[1], parts[2]
 

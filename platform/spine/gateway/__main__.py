@@ -1,0 +1,43 @@
+"""`python -m spine.gateway`: the composition root of the gateway's process."""
+
+import sys
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from spine.errors import SpineError
+from spine.gateway.app import create_app
+from spine.gateway.services import Services
+from spine.settings import Settings
+from spine.telemetry import setup_logging, setup_telemetry, shutdown
+
+
+def main() -> int:
+    """Serve at `SPINE_GATEWAY_URL` until SIGTERM or SIGINT; calls under way get five seconds to end."""
+    setup_logging("gateway")
+    try:
+        settings = Settings.load()
+        setup_telemetry("spine-gateway", settings)
+        services = Services.from_settings(settings)
+    except SpineError as error:
+        sys.stderr.write(f"{error.code}: {error}\n")
+        return 1
+    address = urlsplit(settings.gateway_url or "http://127.0.0.1:8000")
+    try:
+        uvicorn.run(
+            create_app(services),
+            host=address.hostname or "127.0.0.1",
+            port=address.port or 8000,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    finally:
+        services.close()
+        shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""The application: routes, problems, tracing and the life of the services."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import anyio.to_thread
+from fastapi import FastAPI
+
+from spine.gateway import problems
+from spine.gateway.routes import approvals, automations, events, health, intents, journeys, tasks, webhooks
+from spine.gateway.services import Services
+from spine.gateway.tracing import Tracing
+
+MAX_BODY_BYTES = 256 * 1024  # references travel, data does not
+
+_DESCRIPTION = """
+Tasks, events, approvals and webhooks of the spine. `Authorization: Bearer sk.…` chooses the tenant. Every unsafe call takes an
+`Idempotency-Key`; errors are RFC 9457 problems of type `urn:spine:problem:<code>`.
+"""
+
+
+def create_app(services: Services) -> FastAPI:
+    """An application that uses `services` and closes them when it ends. Nothing is connected here."""
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await anyio.to_thread.run_sync(services.close)
+
+    app = FastAPI(
+        title="The spine",
+        version=version("spine"),
+        description=_DESCRIPTION,
+        lifespan=life,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.state.services = services
+    app.add_middleware(Tracing)
+    problems.install(app)
+    for routes in (tasks, events, approvals, intents, journeys, automations, webhooks):
+        app.include_router(routes.router, prefix="/v1")
+    app.include_router(health.router)
+    return app

@@ -1,0 +1,150 @@
+"""Who is visiting, what they may do, and the one transaction in which they do it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from shared.events import PolicyViolationDetected, Severity
+from spine import audit, eventlog
+from spine.audit import Actor
+from spine.db import Connection
+from spine.errors import NotAuthenticated, TenantMismatch
+from spine.gateway import idempotency
+from spine.gateway.idempotency import Answer
+from spine.gateway.services import Services
+from spine.identity import Principal, Role, principal_of, tenant_of
+from spine.telemetry import current_traceparent
+
+TENANT_HEADER = "x-tenant-id"
+_BEARER = HTTPBearer(auto_error=False, bearerFormat="sk.<tenant>.<key_id>.<secret>", description="an API key, made by `spine keys issue`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """An authenticated, allowed request in its transaction. `call_id` is what makes its ids: the idempotency key, "" for reads."""
+
+    conn: Connection
+    principal: Principal
+    services: Services
+    correlation_id: str
+    call_id: str = ""
+
+    @property
+    def tenant_id(self) -> str:
+        return self.principal.tenant_id
+
+
+class Visit:
+    """A request that presents a key. Nothing is proved before `reading` or `once`, which prove it in their transaction."""
+
+    def __init__(self, services: Services, request: Request, presented: str) -> None:
+        self.services = services
+        self._request = request
+        self._presented = presented
+
+    def correlate(self, correlation_id: str | None) -> str:
+        """The request's correlation id: the one in its body, else the one in its header, else a new one."""
+        if correlation_id is not None:
+            self._request.state.correlation_id = correlation_id
+        return str(self._request.state.correlation_id)
+
+    @contextmanager
+    def reading(self, needed: Role = Role.VIEWER) -> Iterator[Work]:
+        """Raises NotAuthenticated, NotAllowed and TenantMismatch."""
+        with self._work(needed, "") as work:
+            yield work
+
+    def once(self, needed: Role, body: Mapping[str, Any], do: Callable[[Work], Answer]) -> Answer:
+        """Do it under the request's idempotency key, or give the answer given before. Commits before it returns."""
+        key = idempotency.read_key(self._request.headers.get(idempotency.HEADER))
+        mark = idempotency.fingerprint(self._request.method, self._request.url.path, body)
+        with self._work(needed, key, body.get("tenant_id")) as work:
+            whose = {"tenant_id": work.tenant_id, "principal_id": work.principal.id, "key": key, "fingerprint": mark}
+            if (known := idempotency.recall(work.conn, **whose)) is not None:
+                return known
+            answer = do(work)
+            idempotency.remember(work.conn, answer, **whose)
+        return answer
+
+    @contextmanager
+    def _work(self, needed: Role, call_id: str, named_tenant: object = None) -> Iterator[Work]:
+        principal: Principal | None = None
+        try:
+            with self.services.database.tenant(tenant_of(self._presented)) as conn:
+                principal = principal_of(conn, self._presented)
+                self._refuse_other_tenant(principal, named_tenant)
+                principal.require(needed)
+                yield Work(
+                    conn=conn,
+                    principal=principal,
+                    services=self.services,
+                    correlation_id=str(self._request.state.correlation_id),
+                    call_id=call_id,
+                )
+        except TenantMismatch as error:
+            if principal is not None:
+                report_violation(self.services, principal.tenant_id, Actor(principal.actor_type, principal.id), self._request, error)
+            raise
+
+    def _refuse_other_tenant(self, principal: Principal, in_body: object) -> None:
+        named = (self._request.headers.get(TENANT_HEADER), self._request.query_params.get("tenant_id"), in_body)
+        for tenant in named:
+            if tenant is not None and tenant != principal.tenant_id:
+                raise TenantMismatch(
+                    f"the key is of tenant {principal.tenant_id!r}, the request names {tenant!r}: "
+                    "use that tenant's key, or leave the tenant out: the key chooses it"
+                )
+
+
+def report_violation(services: Services, tenant_id: str, actor: Actor, request: Request, error: TenantMismatch) -> None:
+    """Put the attempt on record, in a transaction of its own: that of the request is gone."""
+    now = services.clock.now()
+    correlation_id = str(request.state.correlation_id)
+    with services.database.tenant(tenant_id) as conn:
+        audit.record(
+            conn,
+            tenant_id=tenant_id,
+            actor=actor,
+            action="tenant.mismatch",
+            subject_type="request",
+            subject_id=f"{request.method} {request.url.path}"[:200],
+            now=now,
+            correlation_id=correlation_id,
+            severity=Severity.V2,
+            detail={"why": str(error)[:500]},
+        )
+        eventlog.publish(
+            conn,
+            PolicyViolationDetected(kind=error.code, severity=Severity.V2, detail=str(error)[:500]),
+            tenant_id=tenant_id,
+            source="/gateway",
+            correlation_id=correlation_id,
+            now=now,
+            traceparent=current_traceparent(),
+            actor_type=actor.type,
+        )
+
+
+def services_of(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _visit(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Visit:
+    if credentials is None:
+        raise NotAuthenticated("this needs an API key: send `Authorization: Bearer sk.<tenant>.<key_id>.<secret>`")
+    return Visit(services_of(request), request, credentials.credentials)
+
+
+def answered(answer: Answer, **more: Any) -> JSONResponse:
+    """An answer as a response; `more` is what only this moment knows and no replay repeats."""
+    headers = {**answer.headers, **({"Idempotent-Replayed": "true"} if answer.replayed else {})}
+    return JSONResponse({**answer.body, **more}, status_code=answer.status, headers=headers)
+
+
+Visiting = Annotated[Visit, Depends(_visit)]

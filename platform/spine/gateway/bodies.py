@@ -1,0 +1,26 @@
+"""What requests share: strict bodies, strict queries, ids that fit into an envelope."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+CorrelationId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Limit = Annotated[int, Field(ge=1, le=500)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Body(Strict):
+    """Of an unsafe call."""
+
+    tenant_id: str | None = Field(default=None, description="may be left out: the key chooses the tenant; another one is refused")
+
+
+class Query(Strict):
+    """Of a listing: a misspelt filter is an error, not everything."""
+
+    tenant_id: str | None = Field(default=None, description="may be left out: the key chooses the tenant; another one is refused")
+    limit: Limit = 50

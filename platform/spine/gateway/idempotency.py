@@ -1,0 +1,77 @@
+"""Idempotency-Key (IETF httpapi draft 07): the same call twice is one piece of work and one answer.
+
+A key belongs to a principal of a tenant. No key → 400; the same key with another payload → 422; while the first call is at
+work → 409; afterwards → its answer again. Work and answer are one transaction, so a call that failed left no answer and may
+be sent again under its key. Answers are kept as long as the database keeps them; the fingerprint covers method, path and body.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from spine.canonical import canonical
+from spine.db import Connection
+from spine.errors import CallInProgress, IdempotencyConflict, InvalidInput
+
+HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    replayed: bool = False
+
+
+def read_key(header: str | None) -> str:
+    """The key, with or without the quotes of a structured-field string. Raises InvalidInput."""
+    key = (header or "").strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not _KEY.fullmatch(key):
+        raise InvalidInput(
+            f"{HEADER!r} is missing or not 1 to 128 visible characters: send a fresh one with each new request, such as a UUID, "
+            "and the same one when you send a request again"
+        )
+    return key
+
+
+def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
+    """Of what is asked, not of how it is spelled: JSON with other blanks is the same call."""
+    return hashlib.sha256(b"\n".join([method.encode(), path.encode(), canonical(body)])).hexdigest()
+
+
+def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> Answer | None:
+    """The answer given before, or None, in which case this transaction holds the key until its end.
+
+    Raises IdempotencyConflict and CallInProgress.
+    """
+    held = conn.execute(
+        "select pg_try_advisory_xact_lock(hashtextextended(%s, 0)) as mine", ("\x1f".join(("call", tenant_id, principal_id, key)),)
+    ).fetchone()
+    if held is None or not held["mine"]:
+        raise CallInProgress(f"the call with {HEADER} {key!r} is being worked on: ask again in a moment, with the same key")
+    row = conn.execute(
+        "select fingerprint, status, body from idempotent_calls where tenant_id = %s and principal_id = %s and idempotency_key = %s",
+        (tenant_id, principal_id, key),
+    ).fetchone()
+    if row is None:
+        return None
+    if row["fingerprint"] != fingerprint:
+        raise IdempotencyConflict(f"{HEADER} {key!r} was used for another request: a new request takes a new key")
+    return Answer(status=row["status"], body=row["body"]["body"], headers=row["body"]["headers"], replayed=True)
+
+
+def remember(conn: Connection, answer: Answer, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> None:
+    """Keep an answer in the transaction of the work it answers for."""
+    conn.execute(
+        "insert into idempotent_calls (tenant_id, principal_id, idempotency_key, fingerprint, status, body) "
+        "values (%s, %s, %s, %s, %s, %s)",
+        (tenant_id, principal_id, key, fingerprint, answer.status, Jsonb({"headers": dict(answer.headers), "body": dict(answer.body)})),
+    )

@@ -1,0 +1,135 @@
+"""Errors as RFC 9457 problem bodies: one place, every error.
+
+`type` is `urn:spine:problem:<code>` and stable; `detail` names the thing and the cure; a validation error lists its fields
+in `errors`, without their values. What is our own fault says so and nothing more: the log has the rest, found by `trace_id`.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from spine.errors import NotYet, ProviderUnavailable, SpineError
+from spine.telemetry import current_trace_id
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+_OUR_FAULT = "something is wrong on our side, and it is on record; give the trace id to whoever runs this gateway"
+_CODES = {
+    400: "invalid-input",
+    404: "no-such-resource",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
+
+
+def problem(
+    request: Request,
+    *,
+    code: str,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    **extensions: Any,
+) -> JSONResponse:
+    body = {
+        "type": f"urn:spine:problem:{code}",
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "trace_id": current_trace_id(),
+        "correlation_id": request.scope.get("state", {}).get("correlation_id"),
+        **extensions,
+    }
+    content = {name: value for name, value in body.items() if value is not None}
+    return JSONResponse(content, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(SpineError, _of_spine)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(psycopg.OperationalError, _of_database)
+    app.add_exception_handler(psycopg.DataError, _of_data)
+
+
+def of_bug(request: Request) -> JSONResponse:
+    """The answer to what nobody foresaw. The caller logs it."""
+    return problem(request, code="internal", status=500, detail=_OUR_FAULT)
+
+
+def _of_spine(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, SpineError), "registered for SpineError"
+    if error.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:  # the installation is wrong; how is not the caller's business
+        _log.error("%s %s: %s", request.method, request.url.path, error)
+        return problem(request, code=error.code, status=500, detail=_OUR_FAULT)
+    headers: dict[str, str] = {}
+    extensions: dict[str, Any] = {}
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retryable:
+        headers["Retry-After"] = "1"
+    if isinstance(error, NotYet):
+        extensions["not_before"] = error.not_before.isoformat()
+    return problem(request, code=error.code, status=error.http_status, detail=str(error), headers=headers, **extensions)
+
+
+def _of_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError), "registered for RequestValidationError"
+    found = [{"field": _path(one["loc"]), "reason": _reason(one)} for one in error.errors()]
+    if found and found[0]["reason"].startswith("JSON"):
+        return problem(request, code="invalid-input", status=400, detail=f"the body is not JSON: {found[0]['reason']}")
+    detail = "; ".join(f"{one['field']!r}: {one['reason']}" for one in found)
+    return problem(request, code="schema-violation", status=422, detail=f"the request does not fit: {detail}", errors=found)
+
+
+def _of_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException), "registered for HTTPException"
+    code = _CODES.get(error.status_code, "http-error")
+    allowed = (error.headers or {}).get("Allow", "")
+    detail = {
+        404: f"there is nothing at {request.url.path!r}: /docs shows what there is",
+        405: f"{request.method} is not for {request.url.path!r}" + (f": it takes {allowed}" if allowed else ""),
+        413: "the body is larger than this gateway takes: send a reference to the data instead",
+    }.get(error.status_code, str(error.detail))
+    return problem(request, code=code, status=error.status_code, detail=detail, headers=error.headers)
+
+
+def _of_database(request: Request, error: Exception) -> JSONResponse:
+    _log.error("%s %s: the database: %s", request.method, request.url.path, error)
+    return problem(
+        request,
+        code="database-unavailable",
+        status=ProviderUnavailable.http_status,
+        detail="the database does not answer; nothing was written, and the same request may be sent again",
+        headers={"Retry-After": "2"},
+    )
+
+
+def _of_data(request: Request, error: Exception) -> JSONResponse:
+    _log.warning("%s %s: the database refused a value: %s", request.method, request.url.path, type(error).__name__)
+    detail = "a value cannot be stored: text with a NUL character, or a number beyond all bounds; nothing was written"
+    return problem(request, code="invalid-input", status=422, detail=detail)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    steps = [str(step) for step in location]
+    return ".".join(steps[1:] if len(steps) > 1 and steps[0] == "body" else steps)
+
+
+def _reason(found: Mapping[str, Any]) -> str:
+    if found["type"] == "json_invalid":
+        return f"JSON {found.get('ctx', {}).get('error', 'is broken')} at character {found['loc'][-1]}"
+    if found["type"] == "extra_forbidden":
+        return "there is no such field"
+    message = str(found["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

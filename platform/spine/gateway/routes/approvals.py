@@ -1,0 +1,142 @@
+"""Approvals: what waits for people, and what they decide."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from shared.events import Verdict
+from spine import approvals, audit
+from spine.approvals import ApprovalState, Resolution
+from spine.gateway import bodies
+from spine.gateway.auth import Visiting, Work, answered
+from spine.gateway.bodies import Body
+from spine.gateway.delivery import tell_workflow
+from spine.gateway.idempotency import Answer
+from spine.gateway.views import ApprovalDetail, ApprovalView, HistoryView, View
+from spine.identity import Role
+from spine.intake import take_decision
+
+router = APIRouter(tags=["approvals"])
+
+
+class ApprovalQuery(bodies.Query):
+    state: Literal["pending"] = "pending"
+    after: str | None = Field(default=None, description="`next` of the page before")
+
+
+class Approvals(View):
+    """`next` is None on the last page."""
+
+    items: tuple[ApprovalView, ...]
+    next: str | None
+
+
+@router.get("/approvals")
+def get_approvals(query: Annotated[ApprovalQuery, Query()], visit: Visiting) -> Approvals:
+    """What waits for people, the oldest first."""
+    with visit.reading() as work:
+        found = approvals.pending(work.conn, tenant_id=work.tenant_id, after=query.after, limit=query.limit + 1)
+    page = found[: query.limit]
+    return Approvals(items=tuple(ApprovalView.of(one) for one in page), next=page[-1].approval_id if len(found) > query.limit else None)
+
+
+@router.get("/approvals/{approval_id}")
+def get_approval(approval_id: str, visit: Visiting) -> ApprovalDetail:
+    """One request: what would happen, on what evidence, why people are asked, who else must sign, and what happened so far."""
+    with visit.reading() as work:
+        approval = approvals.show(work.conn, work.tenant_id, approval_id)
+        rows = [
+            row
+            for subject in (approval.intent.intent_id, approval.approval_id)
+            for row in audit.rows(work.conn, tenant_id=work.tenant_id, subject_id=subject)
+        ]
+    whole = work.principal.role.covers(Role.OPERATOR)
+    evidence = approval.intent.evidence
+    return ApprovalDetail.of(
+        approval,
+        payload=approval.intent.payload if whole else None,
+        evidence=evidence.model_dump(mode="json") if whole and evidence is not None else None,
+        history=tuple(HistoryView.of(row) for row in sorted(rows, key=lambda row: row.position)),
+    )
+
+
+class DecisionBody(Body):
+    verdict: Verdict
+    reason: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    payload: dict[str, Any] | None = Field(default=None, description="the whole payload as it should be; with `edit` only")
+    digest: str | None = Field(default=None, description="the digest of what was looked at: refused if something else is asked by now")
+
+
+class Successor(View):
+    """The revision that an edit brought, judged afresh."""
+
+    intent_id: str
+    revision: int
+    state: str
+    approval_id: str | None
+    approvers_needed: int
+
+
+class DecisionAnswer(View):
+    """`state` is the approval's; `delivered`: the waiting workflow knows already (False: its event will tell it; None: no news)."""
+
+    approval_id: str
+    decision_id: str
+    intent_id: str
+    workflow_id: str
+    state: str
+    intent_state: str
+    approvals_remaining: int
+    successor: Successor | None
+    delivered: bool | None = None
+
+
+@router.post("/approvals/{approval_id}/decisions", status_code=201, response_model=DecisionAnswer)
+def post_decision(approval_id: str, body: DecisionBody, visit: Visiting) -> JSONResponse:
+    """Approve, edit or reject. What is decided is committed before the workflow hears of it."""
+
+    def decide(work: Work) -> Answer:
+        decision_id = ":".join((work.tenant_id, work.principal.id, work.call_id))
+        resolution = take_decision(
+            work.conn,
+            approval_id=approval_id,
+            decision_id=decision_id,
+            verdict=body.verdict,
+            principal=work.principal,
+            reason=body.reason,
+            edited_payload=body.payload,
+            digest=body.digest,
+            policy=work.services.policy,
+            registry=work.services.registry,
+            clock=work.services.clock,
+        )
+        return Answer(status=201, body=_answer(resolution, decision_id).model_dump(mode="json", exclude={"delivered"}))
+
+    answer = visit.once(Role.APPROVER, body.model_dump(mode="json"), decide)
+    return answered(answer, delivered=_delivered(visit, answer))
+
+
+def _answer(resolution: Resolution, decision_id: str) -> DecisionAnswer:
+    successor = resolution.successor
+    return DecisionAnswer(
+        **{name: getattr(resolution, name) for name in ("approval_id", "intent_id", "workflow_id", "state", "intent_state")},
+        decision_id=decision_id,
+        approvals_remaining=resolution.approvals_remaining,
+        successor=None if successor is None else Successor(**{name: getattr(successor, name) for name in Successor.model_fields}),
+    )
+
+
+def _delivered(visit: Visiting, answer: Answer) -> bool | None:
+    """Told again when the answer is a replay: the first telling may be what failed."""
+    said = answer.body
+    if said["state"] == ApprovalState.PENDING:
+        return None
+    decision = {
+        "approval_id": said["approval_id"],
+        "intent_id": said["intent_id"],
+        "resolution": said["state"],
+        "successor_intent_id": said["successor"] and said["successor"]["intent_id"],
+    }
+    return tell_workflow(visit.services.temporal, workflow_id=said["workflow_id"], decision_id=said["decision_id"], decision=decision)

@@ -1,0 +1,178 @@
+"""Records as the gateway shows them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.events import Verdict
+from spine.approvals import Approval, Decided
+from spine.audit import Row
+from spine.intents import Intent
+from spine.policy import Reason
+
+
+class View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ReasonView(View):
+    code: str
+    text: str
+
+    @classmethod
+    def all_of(cls, reasons: Iterable[Reason]) -> tuple[Self, ...]:
+        return tuple(cls(code=reason.code, text=reason.text) for reason in reasons)
+
+
+class IntentView(View):
+    """`payload` and `evidence` are for those who may act: operators and above, one record at a time."""
+
+    intent_id: str
+    automation: str
+    key: str
+    revision: int
+    action: str
+    digest: str
+    state: str
+    action_class: str
+    approval_class: str
+    reversibility_class: str
+    sensitivity_class: str
+    side_effect_class: str
+    reasons: tuple[ReasonView, ...]
+    policy_version: str
+    amount: dict[str, Any] | None
+    confidence: str | None
+    requested_by: str
+    requested_by_type: str
+    workflow_id: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    supersedes: str | None
+    compensates: str | None
+    not_before: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    payload: dict[str, Any] | None = None
+    evidence: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, intent: Intent, *, whole: bool = False) -> Self:
+        made = {"reasons", "amount", "confidence", "requested_by", "requested_by_type", "payload", "evidence"}
+        return cls(
+            **{name: getattr(intent, name) for name in cls.model_fields.keys() - made},
+            reasons=ReasonView.all_of(intent.reasons),
+            amount=None if intent.amount is None else intent.amount.model_dump(mode="json"),
+            confidence=None if intent.confidence is None else str(intent.confidence),
+            requested_by=intent.requested_by.id,
+            requested_by_type=intent.requested_by.type.value,
+            payload=intent.payload if whole else None,
+            evidence=intent.evidence.model_dump(mode="json") if whole and intent.evidence is not None else None,
+        )
+
+
+class DecidedView(View):
+    decision_id: str
+    verdict: str
+    decided_by: str
+    role: str
+    reason: str | None
+    digest: str
+    decided_at: datetime
+
+    @classmethod
+    def of(cls, decided: Decided) -> Self:
+        return cls(**{name: getattr(decided, name) for name in cls.model_fields})
+
+
+class WaitingFor(View):
+    """Who else must sign: so many more people, of one of these roles (or an admin), and none of those named."""
+
+    approvals: int
+    roles: tuple[str, ...]
+    not_from: tuple[str, ...]
+
+
+class ApprovalView(View):
+    approval_id: str
+    intent_id: str
+    automation: str
+    action: str
+    revision: int
+    state: str
+    digest: str
+    policy_version: str
+    approval_class: str
+    reversibility_class: str
+    sensitivity_class: str
+    amount: dict[str, Any] | None
+    why: tuple[ReasonView, ...]
+    approvers_needed: int
+    approvals_remaining: int
+    waiting_for: WaitingFor
+    roles: tuple[str, ...]
+    requested_by: str
+    requested_at: datetime
+    warn_at: datetime
+    breach_at: datetime
+    expires_at: datetime
+    escalation_level: int
+    resolved_at: datetime | None
+    consumed_at: datetime | None
+    workflow_id: str | None
+    correlation_id: str | None
+    decisions: tuple[DecidedView, ...]
+
+    @classmethod
+    def of(cls, approval: Approval, **more: Any) -> Self:
+        intent = approval.intent
+        about = {name for name in ApprovalView.model_fields if hasattr(intent, name) and not hasattr(approval, name)}
+        made = {"amount", "why", "waiting_for", "decisions"}
+        signed = tuple(decided.decided_by for decided in approval.decisions if decided.verdict is Verdict.APPROVE)
+        return cls(
+            **{name: getattr(approval, name) for name in ApprovalView.model_fields.keys() - about - made},
+            **{name: getattr(intent, name) for name in about - made},
+            amount=None if intent.amount is None else intent.amount.model_dump(mode="json"),
+            why=ReasonView.all_of(approval.why),
+            waiting_for=WaitingFor(
+                approvals=approval.approvals_remaining,
+                roles=approval.roles,
+                not_from=tuple(dict.fromkeys((approval.requested_by, *signed))),
+            ),
+            decisions=tuple(DecidedView.of(decided) for decided in approval.decisions),
+            **more,
+        )
+
+
+class HistoryView(View):
+    """One audit row."""
+
+    occurred_at: datetime
+    actor: str
+    actor_type: str
+    action: str
+    severity: str
+    trace_id: str | None
+    detail: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        return cls(
+            occurred_at=row.occurred_at,
+            actor=row.actor.id,
+            actor_type=row.actor.type.value,
+            action=row.action,
+            severity=row.severity.value,
+            trace_id=row.trace_id,
+            detail=dict(row.detail),
+        )
+
+
+class ApprovalDetail(ApprovalView):
+    """`payload` is what an approval would let happen; viewers see everything but payload and evidence."""
+
+    payload: dict[str, Any] | None
+    evidence: dict[str, Any] | None
+    history: tuple[HistoryView, ...]

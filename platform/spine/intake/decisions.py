@@ -1,0 +1,70 @@
+"""Decisions of people on approvals."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from shared.events import Verdict
+from spine import approvals
+from spine.approvals import Resolution
+from spine.clock import Clock
+from spine.db import Connection
+from spine.errors import InvalidInput, SchemaViolation
+from spine.identity import Principal
+from spine.policy import PolicyTable
+from spine.registry import Registry
+
+
+def take_decision(
+    conn: Connection,
+    *,
+    principal: Principal,
+    approval_id: str,
+    decision_id: str,
+    verdict: Verdict,
+    reason: str | None,
+    edited_payload: Mapping[str, Any] | None,
+    digest: str | None,
+    policy: PolicyTable,
+    registry: Registry,
+    clock: Clock,
+) -> Resolution:
+    """`spine.approvals.decide` for an authenticated principal; an edited payload is held to its connector's own model.
+
+    Raises what `decide` raises, SchemaViolation naming the field of an edited payload, and InvalidInput for a payload that
+    comes with a verdict other than edit, or a reject without a reason.
+    """
+    if edited_payload is not None and verdict is not Verdict.EDIT:
+        raise InvalidInput(f"'payload' comes with verdict 'edit' only, not with {verdict.value!r}: nothing was decided")
+    if verdict is Verdict.EDIT and edited_payload is None:
+        raise InvalidInput("'payload': an edit brings the whole payload as it should be")
+    if verdict is Verdict.REJECT and not (reason or "").strip():
+        raise InvalidInput("'reason': a reject says why, for whoever proposed it and for the record")
+
+    def validate(action: str, payload: Mapping[str, Any]) -> None:
+        for plugin in registry.plugins.values():
+            if (model := plugin.actions.get(action)) is not None:
+                try:
+                    model.model_validate(dict(payload))
+                except ValidationError as error:
+                    found = "; ".join(
+                        f"'payload.{'.'.join(map(str, one['loc']))}': {one['msg']}"
+                        for one in error.errors(include_input=False, include_url=False)
+                    )
+                    raise SchemaViolation(f"the edited payload of {action!r} does not fit: {found}") from None
+
+    return approvals.decide(
+        conn,
+        tenant_id=principal.tenant_id,
+        approval_id=approval_id,
+        decision_id=decision_id,
+        verdict=verdict,
+        principal=approvals.Principal(principal.id, principal.role.value, principal.actor_type),
+        reason=reason,
+        edited_payload=edited_payload,
+        digest=digest,
+        policy=policy,
+        clock=clock,
+        validate=validate,
+    )
