@@ -1,15 +1,13 @@
-"""The checkpoint database: set up once, by many; strict; pruned by age."""
+"""Checkpoint threads: whose they are, and when they go. How the tables are set up is in the tests of traps 36 to 38."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 
-from spine.errors import InvalidInput, Misconfigured
-from spine.storage import Checkpointer, setup_checkpoints, thread_id
+from spine.errors import InvalidInput
+from spine.storage import Checkpointer, thread_id
 
 
 def put(checkpointer: Checkpointer, thread: str, at: datetime) -> None:
@@ -20,34 +18,6 @@ def put(checkpointer: Checkpointer, thread: str, at: datetime) -> None:
 def threads(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
         return {row[0] for row in connection.execute("select distinct thread_id from checkpoints")}
-
-
-def test_six_processes_that_set_up_at_once_all_succeed(langgraph_url: str) -> None:
-    start = threading.Barrier(6)
-
-    def run() -> None:
-        start.wait()
-        setup_checkpoints(langgraph_url)
-
-    with ThreadPoolExecutor(6) as pool:
-        for done in [pool.submit(run) for _ in range(6)]:
-            done.result(60)
-    with psycopg.connect(langgraph_url) as connection:
-        assert connection.execute("select count(*) from pg_index where not indisvalid").fetchone() == (0,)
-
-
-def test_an_open_transaction_in_the_way_is_named_and_the_next_setup_is_whole(langgraph_url: str) -> None:
-    with psycopg.connect(langgraph_url, application_name="forgetful") as other:
-        other.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ  # it keeps its snapshot, as a long-running statement does
-        other.execute("select 1")
-        with pytest.raises(Misconfigured, match=r"session \d+ \(forgetful\) is 'idle in transaction'"):
-            setup_checkpoints(langgraph_url, timeout=0.5)
-    setup_checkpoints(langgraph_url)
-    with psycopg.connect(langgraph_url) as connection:
-        valid = connection.execute(
-            "select bool_and(indisvalid), count(*) from pg_index where indexrelid::regclass::text like '%thread_id_idx'"
-        )
-        assert valid.fetchone() == (True, 3)
 
 
 def test_only_threads_that_rested_long_enough_are_pruned(checkpoints_url: str) -> None:

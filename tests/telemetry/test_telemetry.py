@@ -1,13 +1,18 @@
 """Traces and logs: one trace across hops, nothing personal in either."""
 
+import gzip
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -131,6 +136,51 @@ def test_an_exception_in_the_log_is_scrubbed_too(log: io.StringIO) -> None:
 )
 def test_addresses_numbers_and_keys_do_not_reach_the_log(text: str, scrubbed: str) -> None:
     assert scrub(text) == scrubbed
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """An OTLP/HTTP receiver: its address, and what it was sent as (path, body)."""
+    received: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append((self.path, gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/", received
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_short_process_sends_its_spans_to_the_collector_before_it_ends(collector: tuple[str, list[tuple[str, bytes]]]) -> None:
+    address, received = collector
+    program = """
+from spine.settings import Settings
+from spine.telemetry import current_trace_id, setup_telemetry, shutdown, span
+setup_telemetry("short", Settings.load())
+with span("only", tenant_id="demo"):
+    print(current_trace_id())
+shutdown()
+"""
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0, done.stderr
+    ((path, body),) = received
+    assert path == "/v1/traces"
+    (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
+    assert {"service.name": "short"}.items() <= {a.key: a.value.string_value for a in resource.resource.attributes}.items()
+    (sent,) = resource.scope_spans[0].spans
+    assert (sent.name, sent.trace_id.hex()) == ("only", done.stdout.strip())
+    assert {a.key: a.value.string_value for a in sent.attributes} == {"spine.tenant_id": "demo"}
 
 
 def test_importing_telemetry_brings_in_neither_the_sdk_nor_temporal() -> None:
