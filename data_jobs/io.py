@@ -11,13 +11,13 @@ this is not dagster-polars: see docs/decisions/0011.
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import dagster as dg
 import polars as pl
 
 from data_jobs.resources import Platform
-from spine.errors import NotFound
+from spine.errors import InvalidInput, NotFound
 from spine.ids import new_id
 
 Partitioned = Mapping[str, pl.DataFrame]
@@ -50,7 +50,7 @@ class Datasets:
 
     def partitions(self, key: dg.AssetKey) -> list[str]:
         """Those that are there, in order."""
-        return sorted(path.stem for path in self._folder(key).glob("[!.]*.parquet"))
+        return sorted(unquote(path.stem) for path in self._folder(key).glob("[!.]*.parquet"))
 
     def read_partitions(self, key: dg.AssetKey, wanted: Iterable[str]) -> pl.DataFrame:
         """The wanted partitions that are there, one after another in order. Raises NotFound when none is."""
@@ -60,6 +60,8 @@ class Datasets:
         return pl.concat([self.read(key, name) for name in stored])
 
     def _folder(self, key: dg.AssetKey) -> Path:
+        if bad := [part for part in key.path if part.strip(".") == ""]:
+            raise InvalidInput(f"asset key {key.to_user_string()!r} has the part {bad[0]!r}, which names no folder: rename the asset")
         return self.root.joinpath(*(quote(part, safe="") for part in key.path))
 
     def _path(self, key: dg.AssetKey, partition: str | None) -> Path:

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from data_jobs.definitions import definitions
 from data_jobs.defs.crm import keys
 from data_jobs.io import Datasets
 from data_jobs.resources import Platform
+from data_jobs.sample.generator import generate
 from spine.stack.postgres import EmbeddedPostgres
 
 
@@ -21,7 +22,6 @@ class Plane:
     instance: dg.DagsterInstance
     home: Path
     tenant: str = "demo"
-    _runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
 
     @property
     def datasets(self) -> Datasets:
@@ -67,8 +67,6 @@ def plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: EmbeddedPos
 @pytest.fixture
 def export_folder(tmp_path: Path) -> Path:
     """A copy of the sample that a test may spoil."""
-    from data_jobs.sample.generator import generate
-
     folder = tmp_path / "export"
     folder.mkdir()
     for name, text in generate().items():

@@ -72,7 +72,7 @@ def as_of(opportunities: pl.DataFrame) -> date | None:
 
 def select(opportunities: pl.DataFrame, scores: pl.DataFrame, products: pl.DataFrame, selection: Selection, version: str) -> Selected:
     """`opportunities` are all accepted rows, with month or without."""
-    today = as_of(opportunities)
+    today = as_of(opportunities) or date.max  # without a date there is no deal to be too old
     opens = scores.filter(pl.col("part") == "open").select("opportunity_id", "score", "band", "reasons")
     rows = opportunities.join(opens, on="opportunity_id", how="left", maintain_order="left").join(
         products.select("product", "sales_price"), on="product", how="left", maintain_order="left"
@@ -117,9 +117,9 @@ def publish(connection: Connection, selected: Selected, *, tenant_id: str, versi
     )
 
 
-def _why_not(selection: Selection, today: date | None) -> pl.Expr:
+def _why_not(selection: Selection, today: date) -> pl.Expr:
     stage = pl.col("deal_stage")
-    oldest = None if today is None else today - timedelta(days=selection.window_days)
+    oldest = today - timedelta(days=selection.window_days)
     return (
         pl.when(stage == "Lost")
         .then(pl.lit("deal_lost"))

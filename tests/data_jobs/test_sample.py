@@ -1,0 +1,26 @@
+import re
+
+from data_jobs.defs.crm.export import COLUMNS
+from data_jobs.resources import SHIPPED_SAMPLE
+from data_jobs.sample.generator import generate
+
+
+def test_the_shipped_sample_is_what_the_generator_makes() -> None:
+    """If this fails: `python -m data_jobs.sample`."""
+    assert {name: (SHIPPED_SAMPLE / name).read_text(encoding="utf-8") for name in COLUMNS} == generate()
+
+
+def test_the_sample_has_every_kind_of_dirt_that_a_real_export_has() -> None:
+    sample = generate()
+    assert "technolgy" in sample["accounts.csv"]
+    assert {"Philipines", "Korea"} <= set(re.split("[,\n]", sample["accounts.csv"]))
+    assert ",LumoPro," in sample["sales_pipeline.csv"]
+    assert ",null,Engaging," in sample["sales_pipeline.csv"]
+    assert re.search(r",Prospecting,,,$", sample["sales_pipeline.csv"], re.MULTILINE)
+    assert "LumoPro" not in sample["products.csv"]
+
+
+def test_another_seed_gives_another_sample_of_the_same_shape() -> None:
+    other = generate(seed=1)
+    assert other != generate()
+    assert {name: text.splitlines()[0] for name, text in other.items()} == {name: ",".join(columns) for name, columns in COLUMNS.items()}
