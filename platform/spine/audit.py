@@ -8,6 +8,7 @@ them unseen.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, LiteralString
 
 from opentelemetry import trace
@@ -65,8 +66,6 @@ _COLUMNS: LiteralString = (
     "audit_id, tenant_id, occurred_at, actor_type, actor_id, action, subject_type, subject_id, correlation_id, "
     "trace_id, span_id, digest, severity, detail"
 )
-_INSERT = sql.SQL("insert into audit_log ({}) values ").format(sql.SQL(_COLUMNS))
-_VALUES = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * 14))
 _SELECT = sql.SQL(
     "select position, {} from audit_log where tenant_id = %(tenant)s and position > %(after)s "
     "and (%(correlation)s::text is null or correlation_id = %(correlation)s) "
@@ -113,7 +112,14 @@ def record_all(conn: Connection, entries: Sequence[Entry], *, tenant_id: str, no
     for entry in entries:
         values += [new_id(), tenant_id, now, entry.actor.type.value, entry.actor.id, entry.action, entry.subject_type, entry.subject_id]
         values += [entry.correlation_id, trace_id, span_id, entry.digest, entry.severity.value, Jsonb(dict(entry.detail))]
-    conn.execute(_INSERT + sql.SQL(", ").join([_VALUES] * len(entries)), values)
+    conn.execute(_insert(len(entries)), values)
+
+
+@cache
+def _insert(count: int) -> bytes:
+    """The statement for so many rows, written once: composing it costs more than running it."""
+    one = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * len(_COLUMNS.split(", "))))
+    return sql.SQL("insert into audit_log ({}) values {}").format(sql.SQL(_COLUMNS), sql.SQL(", ").join([one] * count)).as_bytes()
 
 
 def rows(

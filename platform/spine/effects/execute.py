@@ -107,6 +107,20 @@ class Effects:
             return found
         return self._settle_failed(attempt, "never-happened", "the provider knows nothing of it, and it was given up")
 
+    def inquire(self, tenant_id: str, intent_id: str) -> Mapping[str, Any] | None:
+        """What the provider says now about an effect that was completed, as the connector's `find` answers; None: nothing.
+
+        It changes nothing, here or there: for what goes on at a provider after the effect, such as signers who answer. Raises
+        NotFound, Misconfigured and what `find` raises.
+        """
+        with self._database.tenant(tenant_id) as conn:
+            intent = ledger.load(conn, tenant_id, intent_id, lock=False).intent
+            if intent.state not in _DONE:
+                return None
+            rule = self._rule(intent)
+            payload = _payload(intent, _address(conn, intent) if rule.address else None)
+        return self._connector(rule).find(tenant_id, payload)
+
     def _begin(self, conn: Connection, tenant_id: str, intent_id: str, actor: Actor) -> _Attempt | Outcome:
         entry = ledger.load(conn, tenant_id, intent_id, lock=True)
         intent, now = entry.intent, self._clock.now()

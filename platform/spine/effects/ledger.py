@@ -3,6 +3,7 @@ token of the attempt that makes it: an attempt that was taken over writes nothin
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +17,20 @@ from spine.intents.records import Intent
 from spine.intents.rows import COLUMNS, intent_of, uuid_of
 from spine.telemetry import current_trace_id
 
-_LOAD = sql.SQL(
-    "select {columns}, a.approval_id, a.state as approval_state, a.action as approval_action, a.digest as approval_digest, "
-    "a.policy_version as approval_policy, (select count(*) from approval_decisions d where d.tenant_id = a.tenant_id "
-    "and d.approval_id = a.approval_id and d.verdict = 'approve' and d.digest = a.digest) as approvals_given, "
-    "e.state as effect_state, e.digest as effect_digest, e.attempts, e.attempt_token, e.provider_reference, e.reconciled, "
-    "e.error_code, e.error "
-    "from intents i left join approvals a using (tenant_id, intent_id) left join effects e using (tenant_id, intent_id) "
-    "where i.tenant_id = %s and i.intent_id = %s"
-).format(columns=sql.SQL(", ").join(sql.Identifier("i", name) for name in COLUMNS.split(", ")))
+_LOAD = (
+    sql.SQL(
+        "select {columns}, a.approval_id, a.state as approval_state, a.action as approval_action, a.digest as approval_digest, "
+        "a.policy_version as approval_policy, (select count(*) from approval_decisions d where d.tenant_id = a.tenant_id "
+        "and d.approval_id = a.approval_id and d.verdict = 'approve' and d.digest = a.digest) as approvals_given, "
+        "e.state as effect_state, e.digest as effect_digest, e.attempts, e.attempt_token, e.provider_reference, e.reconciled, "
+        "e.error_code, e.error "
+        "from intents i left join approvals a using (tenant_id, intent_id) left join effects e using (tenant_id, intent_id) "
+        "where i.tenant_id = %s and i.intent_id = %s"
+    )
+    .format(columns=sql.SQL(", ").join(sql.Identifier("i", name) for name in COLUMNS.split(", ")))
+    .as_bytes()
+)
+_LOCKED = _LOAD + b" for update of i"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +57,7 @@ class Entry:
 
 def load(conn: Connection, tenant_id: str, intent_id: str, *, lock: bool) -> Entry:
     """Raises NotFound, also for another tenant's."""
-    query = _LOAD + sql.SQL(" for update of i" if lock else "")
-    row = conn.execute(query, (tenant_id, uuid_of("intent", tenant_id, intent_id))).fetchone()
+    row = conn.execute(_LOCKED if lock else _LOAD, (tenant_id, uuid_of("intent", tenant_id, intent_id))).fetchone()
     if row is None:
         raise NotFound(f"tenant {tenant_id!r} has no intent {intent_id!r}")
     same = ("approval_state", "approval_action", "approval_digest", "approval_policy", "approvals_given", "effect_state", "effect_digest")
@@ -98,13 +103,16 @@ def take_over(conn: Connection, intent: Intent) -> UUID:
 
 def write(conn: Connection, intent: Intent, token: UUID, **values: Any) -> bool:
     """Set columns of the line. False: another attempt has taken over, nothing was written."""
-    columns = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in values]
-    query = sql.SQL("update effects set {} where tenant_id = %(tenant)s and intent_id = %(intent)s and attempt_token = %(token)s").format(
-        sql.SQL(", ").join(columns)
-    )
     given = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
     guard = {"tenant": intent.tenant_id, "intent": UUID(intent.intent_id), "token": token}
-    return conn.execute(query, {**given, **guard}).rowcount == 1
+    return conn.execute(_update(*values), {**given, **guard}).rowcount == 1
+
+
+@cache
+def _update(*names: str) -> bytes:
+    columns = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in names]
+    query = sql.SQL("update effects set {} where tenant_id = %(tenant)s and intent_id = %(intent)s and attempt_token = %(token)s")
+    return query.format(sql.SQL(", ").join(columns)).as_bytes()
 
 
 def count_message(conn: Connection, intent: Intent, contact_id: str, channel: str, now: datetime) -> None:

@@ -24,8 +24,10 @@ from spine.policy import ActionRule, Allow, Decision, Deny, NeedApproval, Policy
 from spine.policy.facts import without_waits
 
 _NAMES = COLUMNS.split(", ")
-_INSERT = sql.SQL("insert into intents ({}) values ({}) on conflict (tenant_id, automation, key, revision) do nothing").format(
-    sql.SQL(COLUMNS), sql.SQL(", ").join(map(sql.Placeholder, _NAMES))
+_INSERT = (
+    sql.SQL("insert into intents ({}) values ({}) on conflict (tenant_id, automation, key, revision) do nothing")
+    .format(sql.SQL(COLUMNS), sql.SQL(", ").join(map(sql.Placeholder, _NAMES)))
+    .as_bytes()
 )
 
 # Somebody tried what is not allowed. The other denials (consent, switch, budget) are the business working as it should.
