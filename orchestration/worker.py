@@ -42,7 +42,8 @@ WORKFLOWS: tuple[type[Any], ...] = (OutreachSequence, ContractSignature)
 
 _ACTIVITIES_AT_ONCE = 32
 _BOOKKEEPING_AT_ONCE = 16
-_CONNECTIONS = 24
+THREADS = _ACTIVITIES_AT_ONCE + _BOOKKEEPING_AT_ONCE
+_CONNECTIONS = 24  # fewer than threads: most wait for a provider, not for the database
 _TIME_TO_FINISH = timedelta(seconds=10)
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ async def serve(settings: Settings) -> None:
             *SignatureActivities(database=database, clock=clock, effects=effects).all(),
         ]
         client = await connect(settings.require("temporal_address"), namespace=settings.temporal_namespace)
-        with ThreadPoolExecutor(_ACTIVITIES_AT_ONCE + _BOOKKEEPING_AT_ONCE, thread_name_prefix="activity") as threads:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
             async with worker_of(client, activities, threads):
                 logger.info("worker ready: queue %s, plugins %s", COMMITMENTS, ", ".join(sorted(registry.plugins)))
                 await stopping.wait()

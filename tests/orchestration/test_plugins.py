@@ -16,6 +16,12 @@ from spine.stack.ports import free_port
 from spine.testing.providers import Providers, Signing, Trouble
 
 TENANT = "acme"
+BAD_DAYS = [
+    ("refuse", ProviderRefused, 0),
+    ("unavailable", ProviderUnavailable, 0),
+    ("hang", OutcomeUnknown, 0),
+    ("lose_answer", OutcomeUnknown, 1),
+]
 
 
 def mail(key: str = "k1", **changes: Any) -> dict[str, Any]:
@@ -70,7 +76,12 @@ def test_a_mail_is_found_by_its_key_and_an_unsent_one_is_not(email: EmailPlugin)
 
 @pytest.mark.parametrize(
     ("mode", "error", "made"),
-    [("refuse", ProviderRefused, 0), ("unavailable", ProviderUnavailable, 0), ("hang", OutcomeUnknown, 0), ("lose_answer", OutcomeUnknown, 1)],
+    [
+        ("refuse", ProviderRefused, 0),
+        ("unavailable", ProviderUnavailable, 0),
+        ("hang", OutcomeUnknown, 0),
+        ("lose_answer", OutcomeUnknown, 1),
+    ],
 )
 def test_a_mail_server_on_a_bad_day(email: EmailPlugin, providers: Providers, mode: Any, error: type[Exception], made: int) -> None:
     providers.behaviour.add(Trouble(provider="email", mode=mode))
@@ -142,7 +153,12 @@ def test_an_envelope_is_voided_once_and_that_can_be_found(esign: EsignPlugin, pr
 
 @pytest.mark.parametrize(
     ("mode", "error", "made"),
-    [("refuse", ProviderRefused, 0), ("unavailable", ProviderUnavailable, 0), ("hang", OutcomeUnknown, 0), ("lose_answer", OutcomeUnknown, 1)],
+    [
+        ("refuse", ProviderRefused, 0),
+        ("unavailable", ProviderUnavailable, 0),
+        ("hang", OutcomeUnknown, 0),
+        ("lose_answer", OutcomeUnknown, 1),
+    ],
 )
 @pytest.mark.parametrize("provider", ["crm", "esign"])
 def test_an_http_provider_on_a_bad_day(
