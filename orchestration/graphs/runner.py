@@ -90,11 +90,20 @@ class GraphRunner:
         self._model = model or Model.from_settings(settings)
         self._budget = budget
         self._heartbeat_every = heartbeat_every
+        self._owned: Checkpointer | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, *, budget: Budget = OUTREACH_BUDGET) -> Self:
         """The runner of a worker: checkpoints in LangGraph's database, the configured model or none. Raises Misconfigured."""
-        return cls(settings, Checkpointer.from_settings(settings).saver, budget=budget)
+        checkpointer = Checkpointer.from_settings(settings)
+        runner = cls(settings, checkpointer.saver, budget=budget)
+        runner._owned = checkpointer
+        return runner
+
+    def close(self) -> None:
+        """Give back the connections that `from_settings` opened; a factory handed in is its owner's to close."""
+        if self._owned is not None:
+            self._owned.close()
 
     def qualify_lead(
         self, *, tenant_id: str, workflow_id: str, step: int, lead: LeadFacts, heartbeat: Heartbeat, budget: Budget | None = None

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+import psycopg_pool
 import pytest
 from langgraph.graph import START, StateGraph
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from orchestration.graphs import GraphRunner, Outcome
 from orchestration.graphs.lead_qualification.graph import SPEC
@@ -107,6 +108,16 @@ def test_postgres_checkpoints_give_back_what_was_put_in(checkpoints_url: str) ->
     with psycopg.connect(checkpoints_url) as connection:
         threads = connection.execute("select distinct thread_id from checkpoints").fetchall()
     assert threads == [("demo/demo/outreach-sequence/1C1I7A6R/lead-qualification-0",)]
+
+
+def test_a_worker_makes_its_runner_from_settings_and_closes_it(checkpoints_url: str) -> None:
+    runner = GraphRunner.from_settings(Settings(langgraph_database_url=SecretStr(checkpoints_url)))
+    assert qualify(runner=runner).outcome is Outcome.PROPOSED
+    runner.close()
+    with pytest.raises(psycopg_pool.PoolClosed):
+        qualify(runner=runner)
+    with pytest.raises(Misconfigured, match="SPINE_LANGGRAPH_DATABASE_URL"):
+        GraphRunner.from_settings(Settings())
 
 
 def test_no_personal_data_is_checkpointed(checkpoints_url: str) -> None:
