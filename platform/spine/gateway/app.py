@@ -8,11 +8,10 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from spine.gateway import problems
+from spine.gateway.limits import BodyLimit
 from spine.gateway.routes import approvals, automations, events, health, intents, journeys, tasks, webhooks
 from spine.gateway.services import Services
 from spine.gateway.tracing import Tracing
-
-MAX_BODY_BYTES = 256 * 1024  # references travel, data does not
 
 _DESCRIPTION = """
 Tasks, events, approvals and webhooks of the spine. `Authorization: Bearer sk.…` chooses the tenant. Every unsafe call takes an
@@ -34,10 +33,10 @@ def create_app(services: Services) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=life,
         redoc_url=None,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.state.services = services
-    app.add_middleware(Tracing)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Tracing)  # the outermost: a refusal has a trace too
     problems.install(app)
     for routes in (tasks, events, approvals, intents, journeys, automations, webhooks):
         app.include_router(routes.router, prefix="/v1")

@@ -1,0 +1,282 @@
+"""Keys, tenants, problems, health: what holds for every endpoint."""
+
+import logging
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from spine.db import Database
+from spine.gateway.app import create_app
+from spine.gateway.limits import MAX_BODY_BYTES
+from spine.gateway.routes import tasks
+from spine.identity import Role, revoke_key
+from tests.gateway.conftest import CONTRACT, Door, services_over
+
+Refused = Callable[..., dict[str, Any]]
+TASK = {"automation": "contract-signature", "key": "D-1", "payload": {"deal_id": "D-1", "value": "10.00"}}
+GUARDED = [
+    ("GET", "/v1/events"),
+    ("POST", "/v1/events"),
+    ("POST", "/v1/tasks"),
+    ("GET", "/v1/approvals"),
+    ("GET", "/v1/approvals/x"),
+    ("POST", "/v1/approvals/x/decisions"),
+    ("GET", "/v1/intents"),
+    ("GET", "/v1/intents/x"),
+    ("GET", "/v1/journeys/x"),
+    ("GET", "/v1/automations"),
+]
+
+
+def test_every_endpoint_takes_a_key_and_says_how_to_present_one(door: Door, refused: Refused) -> None:
+    for method, path in GUARDED:
+        for headers in ({}, {"Authorization": "Basic b21hcjpw"}):
+            answer = door.client.request(method, path, headers=headers, json={} if method == "POST" else None)
+            refused(answer, 401, "not-authenticated", "Bearer sk.")
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_list_of_guarded_endpoints_is_complete(door: Door) -> None:
+    paths = door.client.get("/openapi.json").json()["paths"]
+    served = {(method.upper(), path) for path, methods in paths.items() for method in methods if path.startswith("/v1/")}
+    shapes = {(method, re.sub(r"{\w+(:path)?}", "x", path)) for method, path in served}
+    assert shapes - {("POST", "/v1/webhooks/x/x")} == set(GUARDED)  # a webhook is guarded by its signature
+
+
+def test_a_wrong_or_revoked_key_is_refused(door: Door, refused: Refused) -> None:
+    key = door.key("omar")
+    refused(door.client.get("/v1/events", headers={"Authorization": f"Bearer {key}x"}), 401, "not-authenticated", "mistyped")
+    with door.database.tenant("acme") as conn:
+        revoke_key(conn, tenant_id="acme", key_id=key.rsplit(".", 2)[1])
+    refused(door.get("/v1/events", "omar"), 401, "not-authenticated", "revoked")
+
+
+def test_a_request_that_names_another_tenant_is_refused_and_goes_on_record(door: Door, refused: Refused) -> None:
+    event = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "x",
+        "type": "outreach.replied",
+        "tenantid": "rival",
+        "data": {"lead_id": "L", "contact_id": "c", "channel": "email", "message_ref": "m"},
+    }
+    answers = (
+        door.get("/v1/events", headers={"X-Tenant-ID": "rival"}),
+        door.get("/v1/approvals", params={"tenant_id": "rival"}),
+        door.post("/v1/tasks", {**TASK, "tenant_id": "rival"}),
+        door.post("/v1/tasks", {**TASK, "payload": {"deal_id": "D-1", "value": "1", "tenant_id": "rival"}}),
+        door.post("/v1/events", event),
+    )
+    for number, answer in enumerate(answers, start=1):
+        refused(answer, 403, "tenant-mismatch", "'rival'")
+        trace = {"correlation_id": answer.headers["x-correlation-id"]}
+        (violation,) = door.get("/v1/events", params=trace).json()["items"]
+        assert violation["event"]["type"] == "spine.governance.policy_violation_detected.v1"
+        assert violation["event"]["data"]["severity"] == "V2", number
+    assert door.count("audit_log", "action = 'tenant.mismatch' and severity = 'V2'") == len(answers)
+    assert door.count("events") == len(answers), "what was asked for was not done"
+    assert door.count("events", tenant="rival") == door.count("audit_log", tenant="rival") == 0
+
+
+def test_naming_ones_own_tenant_is_fine(door: Door) -> None:
+    assert door.post("/v1/tasks", {**TASK, "tenant_id": "acme"}, headers={"X-Tenant-ID": "acme"}).status_code == 202
+    assert door.get("/v1/events", params={"tenant_id": "acme"}).status_code == 200
+
+
+def test_two_tenants_see_nothing_of_each_other_at_any_endpoint(door: Door, refused: Refused) -> None:
+    approvals = {tenant: door.message(tenant=tenant, correlation_id="shared-flow") for tenant in ("acme", "rival")}
+    for tenant, other in (("acme", "rival"), ("rival", "acme")):
+        mine = {"tenant": tenant}
+        assert door.post("/v1/tasks", TASK, **mine).status_code == 202
+        assert {i["event"]["tenantid"] for i in door.get("/v1/events", params={"limit": 500}, **mine).json()["items"]} == {tenant}
+        assert [i["approval_id"] for i in door.get("/v1/approvals", **mine).json()["items"]] == [approvals[tenant]]
+        intent_id = door.get(f"/v1/approvals/{approvals[tenant]}", **mine).json()["intent_id"]
+        assert [i["intent_id"] for i in door.get("/v1/intents", **mine).json()["items"]] == [intent_id]
+        theirs = {"tenant": other}
+        refused(door.get(f"/v1/approvals/{approvals[tenant]}", **theirs), 404, "not-found")
+        refused(door.get(f"/v1/intents/{intent_id}", **theirs), 404, "not-found")
+        decision = {"verdict": "approve", "reason": "not mine"}
+        refused(door.post(f"/v1/approvals/{approvals[tenant]}/decisions", decision, **theirs), 404, "not-found")
+        journey = door.get("/v1/journeys/shared-flow", **mine).json()
+        assert journey["tenant_id"] == tenant
+        assert approvals[other] not in str(journey)
+    assert {door.count("approval_decisions", tenant=tenant) for tenant in approvals} == {0}
+
+
+def test_the_same_idempotency_key_in_two_tenants_is_two_calls(door: Door) -> None:
+    answers = [door.post("/v1/tasks", TASK, tenant=tenant, key="one") for tenant in ("acme", "rival")]
+    assert [answer.json()["workflow_id"].split("/")[0] for answer in answers] == ["acme", "rival"]
+
+
+def test_automations_are_listed_with_what_does_not_fit(door: Door) -> None:
+    answer = door.get("/v1/automations").json()
+    contract, thinking = answer["items"]
+    assert (contract["name"], contract["runs"], contract["on"]) == ("contract-signature", "workflow contract-signature", ["deal.won"])
+    assert contract["listens"] == ["signature.reported → envelope-reported"]
+    assert thinking["name"] == "thinking"
+    assert [finding["what"] for finding in answer["findings"]] == [
+        "effect 'crm_deal_update' is carried out by plugin 'crm', which is not installed or does not know it"
+    ]
+    assert CONTRACT.name == answer["findings"][0]["automation"]
+
+
+def test_an_unknown_path_and_a_wrong_method_are_problems_too(door: Door, refused: Refused) -> None:
+    refused(door.get("/v1/nothing"), 404, "no-such-resource", "'/v1/nothing'")
+    answer = door.client.delete("/v1/tasks")
+    refused(answer, 405, "method-not-allowed", "it takes POST")
+    assert "POST" in answer.headers["allow"]
+
+
+def test_a_body_that_is_not_json_is_a_problem_with_the_place(door: Door, refused: Refused) -> None:
+    headers = {"Authorization": f"Bearer {door.key('omar')}", "Idempotency-Key": "k", "Content-Type": "application/json"}
+    refused(door.client.post("/v1/tasks", content=b'{"automation": ', headers=headers), 400, "invalid-input", "not JSON", "at character")
+    refused(door.client.post("/v1/tasks", content=b"\xff\xfe", headers=headers), 400, "invalid-input")
+    refused(door.client.post("/v1/tasks", content=b"[" * 100_000, headers=headers), 400, "invalid-input")
+    refused(door.client.post("/v1/tasks", content=b"[1]", headers=headers), 422, "schema-violation")
+
+
+def test_a_body_beyond_the_limit_is_refused_before_it_is_read(door: Door, refused: Refused) -> None:
+    body = {**TASK, "payload": {"deal_id": "x" * (MAX_BODY_BYTES + 1), "value": "1"}}
+    refused(door.post("/v1/tasks", body), 413, "body-too-large", "reference")
+
+    def endless() -> Any:
+        for _ in range(MAX_BODY_BYTES // 1000 + 2):
+            yield b" " * 1000
+
+    headers = {"webhook-id": "1", "webhook-timestamp": "1", "webhook-signature": "v1,x"}
+    refused(door.client.post("/v1/webhooks/acme/esign", content=endless(), headers=headers), 413, "body-too-large")
+
+
+def test_our_own_fault_tells_the_caller_nothing_and_the_log_everything(
+    door: Door, refused: Refused, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr("spine.eventlog.read", broken)
+    with caplog.at_level(logging.ERROR):
+        answer = door.get("/v1/events")
+    refused(answer, 500, "internal", "on record")
+    assert "hunter2" not in answer.text
+    assert answer.headers["x-correlation-id"]
+    assert "hunter2" in caplog.text
+
+
+def test_a_database_that_is_away_is_a_problem_that_may_be_tried_again(refused: Refused) -> None:
+    with Database("postgresql://spine_app@127.0.0.1:1/spine?connect_timeout=1") as nowhere:
+        nowhere._app.timeout = 0.3
+        client = TestClient(create_app(services_over(nowhere)))
+        answer = client.get("/v1/events", headers={"Authorization": "Bearer sk.acme.k.s"})
+        refused(answer, 503, "database-unavailable", "nothing was written")
+        assert client.get("/health").json() == {"status": "ok"}
+        assert client.get("/health/ready").status_code == 503
+
+
+def test_the_trace_of_the_caller_is_continued_into_the_event(door: Door) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    door.post("/v1/tasks", TASK, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    (event,) = door.get("/v1/events").json()["items"]
+    assert event["event"]["traceparent"].split("-")[1] == trace
+    assert door.count("audit_log", f"trace_id = '{trace}'") == 1
+
+
+def test_a_broken_correlation_id_is_replaced_and_a_body_s_own_wins(door: Door) -> None:
+    answer = door.get("/v1/events", headers={"X-Correlation-ID": "two words"})
+    assert answer.headers["x-correlation-id"] not in ("two words", "")
+    answer = door.post("/v1/tasks", {**TASK, "correlation_id": "mine"}, headers={"X-Correlation-ID": "header"})
+    assert (answer.headers["x-correlation-id"], answer.json()["correlation_id"]) == ("mine", "mine")
+
+
+def test_ready_tells_a_missing_temporal_from_a_missing_migration(door: Door) -> None:
+    answer = door.client.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "degraded", "database": "ok", "migrations": "ok", "temporal": "not configured"},
+    )
+
+
+# Idempotency-Key
+
+
+def test_an_unsafe_call_without_a_key_is_refused(door: Door, refused: Refused) -> None:
+    headers = {"Authorization": f"Bearer {door.key('omar')}"}
+    refused(door.client.post("/v1/tasks", json=TASK, headers=headers), 400, "invalid-input", "Idempotency-Key", "fresh one")
+    assert door.count("events") == 0
+
+
+def test_the_same_call_again_is_one_task_and_the_same_answer(door: Door) -> None:
+    first = door.post("/v1/tasks", TASK, key="again")
+    again = door.post("/v1/tasks", dict(reversed(TASK.items())), key='"again"')  # quoted, and in another order: the same call
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert again.headers["location"] == first.headers["location"]
+    assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
+    assert door.count("events") == door.count("audit_log") == 1
+
+
+def test_the_same_key_for_another_payload_or_path_is_refused(door: Door, refused: Refused) -> None:
+    door.post("/v1/tasks", TASK, key="again")
+    refused(door.post("/v1/tasks", {**TASK, "key": "D-2"}, key="again"), 422, "idempotency-conflict", "'again'", "new key")
+    fact = {"type": "outreach.replied", "data": {"lead_id": "L", "contact_id": "c", "channel": "email", "message_ref": "m"}}
+    refused(door.post("/v1/events", fact, key="again"), 422, "idempotency-conflict", "'again'")
+    assert door.post("/v1/tasks", {**TASK, "key": "D-2"}, "sara", key="again").status_code == 202, "another person's keys are their own"
+
+
+def test_a_call_that_failed_may_be_sent_again_under_its_key(door: Door) -> None:
+    assert door.post("/v1/tasks", {**TASK, "automation": "nope"}, key="again").status_code == 404
+    assert door.post("/v1/tasks", TASK, key="again").status_code == 202
+
+
+def test_a_repeated_decision_is_one_decision_and_the_same_answer(door: Door) -> None:
+    path = f"/v1/approvals/{door.message()}/decisions"
+    first, again = (door.post(path, {"verdict": "approve", "reason": "ok"}, key="once") for _ in range(2))
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert door.count("approval_decisions") == 1
+
+
+def test_of_two_calls_at_once_one_works_and_the_other_is_told_to_wait(
+    door: Door, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+    asked = tasks.request_task
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        at_work.set()
+        assert go_on.wait(10)
+        return asked(*arguments, **named)
+
+    monkeypatch.setattr(tasks, "request_task", slow)
+    door.key("omar")
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(door.post("/v1/tasks", TASK, key="both")))
+    thread.start()
+    assert at_work.wait(10)
+    second = door.post("/v1/tasks", TASK, key="both")
+    go_on.set()
+    thread.join()
+    refused(second, 409, "call-in-progress", "'both'")
+    assert second.headers["retry-after"] == "1"
+    assert answers[0].status_code == 202
+    assert door.post("/v1/tasks", TASK, key="both").json() == answers[0].json()
+    assert door.count("events") == 1
+
+
+def test_many_calls_at_once_with_one_key_are_one_task(door: Door) -> None:
+    door.key("omar", role=Role.APPROVER)
+    start, answers = threading.Barrier(8), []
+
+    def call() -> None:
+        start.wait()
+        answers.append(door.post("/v1/tasks", TASK, key="storm"))
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert len({answer.json()["event_id"] for answer in answers if answer.status_code == 202}) == 1
+    assert door.count("events") == door.count("idempotent_calls") == 1
