@@ -69,7 +69,7 @@ async def serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
-    registry, policy, clock = Registry.load(), PolicyTable.load(), settings.business_clock()
+    registry, policy, clock = Registry.load(), PolicyTable.load(zone=settings.timezone), settings.business_clock()
     with Database.from_settings(settings, max_size=_CONNECTIONS) as database, connectors_of(registry, settings) as connectors:
         effects = Effects(database, connectors, policy, clock)
         activities = [
