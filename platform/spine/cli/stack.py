@@ -41,16 +41,15 @@ def _home() -> Path:
 def up(
     ports: Annotated[str, typer.Option(help="[cyan]default[/cyan], [cyan]auto[/cyan] for free ones, or the first of a row.")] = "default",
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything is up, and leave it running.")] = False,
-    providers: Annotated[
-        bool | None, typer.Option(help="E-mail, CRM, e-signature on loopback. Default: for those without address.")
-    ] = None,
+    providers: Annotated[bool | None, typer.Option(help="E-mail, CRM, e-signature on loopback. Default: if they have no address.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave this part out, to run it by hand. Repeatable.")] = None,
 ) -> None:
     """Start everything on this machine, in order, and keep it running until Ctrl-C.
 
     PostgreSQL, Temporal, Dagster (webserver, daemon, two code locations), the worker and the gateway. What an address in the environment
     stands for is not started: SPINE_DATABASE_URL (with its four sisters), TEMPORAL_ADDRESS, SPINE_DAGSTER_URL, SPINE_GATEWAY_URL.
-    Providers without an address are stood in for on loopback: nothing leaves this machine. A part that dies is started again. Logs are in .spine/logs/, one file a part.
+    Providers without an address are stood in for on loopback: nothing leaves this machine.
+    A part that dies is started again. Logs are in .spine/logs/, one file a part.
 
     Exits with 3 if a stack already runs in this home, 7 if ports are occupied (their holders are named), 1 if a part does not start.
     """

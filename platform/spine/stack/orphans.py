@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
@@ -76,7 +77,9 @@ def _end(rows: list[dict[str, Any]], patience: float) -> list[str]:
         if process := living.get(row["name"]):
             with contextlib.suppress(psutil.Error):
                 process.send_signal(row["signal"])
-    psutil.wait_procs(list(living.values()), timeout=patience)
+    deadline = time.monotonic() + patience
+    while any(_lives(process) for process in living.values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
     for pid, family in families.items():
         kill_family(pid, family)
     groups = {row["name"]: row["pid"] for row in rows if row["name"] not in living and "pid" in row and _leaderless(row["pid"])}
@@ -120,10 +123,18 @@ def _process_of(row: dict[str, Any]) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(row["pid"])
-        same = abs(process.create_time() - row["created"]) < _SAME_START and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - row["created"]) < _SAME_START
     except psutil.Error:
         return None
-    return process if same else None
+    return process if same and _lives(process) else None
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Not so for a zombie: its new parent, process 1 of a container, may never fetch its exit code."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _leaderless(group: int) -> bool:

@@ -151,15 +151,15 @@ class EmbeddedPostgres:
             databases = {name for (name,) in connection.execute("select datname from pg_database")}
             for database in _OWNERS:
                 if database not in databases:
-                    self.create_database(connection, database)
+                    self.create_database(connection, database, like=database)
 
     @staticmethod
     def create_database(connection: psycopg.Connection[Any], database: str, *, like: str = "spine", template: str = "template0") -> None:
         """Make `database` with the owner and the guests of `like` (spine, dagster or langgraph); nobody else may connect."""
-        name, owner = sql.Identifier(database), sql.Identifier(_OWNERS.get(database, _OWNERS[like]))
+        name, owner = sql.Identifier(database), sql.Identifier(_OWNERS[like])
         connection.execute(sql.SQL("create database {} owner {} template {}").format(name, owner, sql.Identifier(template)))
         connection.execute(sql.SQL("revoke connect on database {} from public").format(name))
-        for guest in _GUESTS.get(database, _GUESTS.get(like, ())):
+        for guest in _GUESTS.get(like, ()):
             connection.execute(sql.SQL("grant connect on database {} to {}").format(name, sql.Identifier(guest)))
 
     @contextmanager
@@ -203,11 +203,11 @@ class EmbeddedPostgres:
             place.symlink_to(elsewhere)
         else:
             place.mkdir()
+
+    def _initialise(self) -> None:
         self.data.chmod(0o700)
         if self._account is not None:
             os.chown(self.data, self._account.pw_uid, self._account.pw_gid)
-
-    def _initialise(self) -> None:
         for leftover in self.data.iterdir():  # an earlier initdb was interrupted: PG_VERSION is written early, but not first
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         password = self.data.parent / f".{self.data.name}-password"
