@@ -148,10 +148,6 @@ def evaluate(scores: pl.DataFrame) -> Evaluation:
     )
 
 
-def band_of(probability: float) -> str:
-    return next(name for lowest, name in BANDS if probability >= lowest)
-
-
 def _band() -> pl.Expr:
     return pl.coalesce(*(pl.when(pl.col("score") >= lowest).then(pl.lit(name)) for lowest, name in BANDS))
 
