@@ -7,10 +7,12 @@ request id, derived from the event: the server drops the second one.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, assert_never
 
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import SpanKind
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
@@ -24,7 +26,7 @@ from spine.eventlog.outcomes import Delivered, Event, Failed, Lane, Outcome, Ref
 from spine.ids import derived_id
 from spine.registry import Registry, Track
 from spine.routing import Action, Refuse, RunDataJob, SignalWorkflow, StartWorkflow, refusal, route
-from spine.telemetry import span
+from spine.telemetry import parent_context, span
 from spine.temporal import AUTOMATION, CORRELATION_ID, TENANT_ID, TemporalLoop
 
 RunJob = Callable[[RunDataJob], Outcome]
@@ -90,28 +92,23 @@ class TemporalDispatcher:
         return max(outcomes, key=_gravity, default=Delivered("ignored"))
 
     async def _act(self, client: Client, event: Event, action: Action) -> Outcome:
-        name = type(action).__name__
-        with span(
-            f"{name} {event.envelope.type}",
-            parent=event.envelope.traceparent,
-            kind=SpanKind.CONSUMER,
-            event_id=str(event.event_id),
-            tenant_id=event.tenant_id,
-            correlation_id=event.envelope.correlationid,
-        ) as opened:
-            try:
-                outcome = await self._perform(client, event, action)
-            except RPCError as error:
-                outcome = outcome_of(error)
-            except Exception as error:  # noqa: BLE001 - one event must not stop the others: it waits, and in the end is a dead letter
-                outcome = Failed("dispatch-failed", f"{type(error).__name__}: {error}")
-            opened.set_attribute("spine.outcome", outcome.outcome if isinstance(outcome, Delivered) else type(outcome).__name__.lower())
-            return outcome
+        """Inside the trace that the event came with. The span of a start is the client plugin's own: it is the hot path."""
+        parent = parent_context(event.envelope.traceparent)
+        try:
+            if isinstance(action, StartWorkflow):
+                with _attached(parent):
+                    return await start(client, action, tenant_id=event.tenant_id, correlation_id=event.envelope.correlationid)
+            with span(
+                f"{type(action).__name__} {event.envelope.type}", parent=parent, kind=SpanKind.CONSUMER, event_id=str(event.event_id)
+            ):
+                return await self._perform(client, event, action)
+        except RPCError as error:
+            return outcome_of(error)
+        except Exception as error:  # noqa: BLE001 - one event must not stop the others: it waits, and in the end is a dead letter
+            return Failed("dispatch-failed", f"{type(error).__name__}: {error}")
 
-    async def _perform(self, client: Client, event: Event, action: Action) -> Outcome:
+    async def _perform(self, client: Client, event: Event, action: SignalWorkflow | RunDataJob | Refuse) -> Outcome:
         match action:
-            case StartWorkflow():
-                return await start(client, action, tenant_id=event.tenant_id, correlation_id=event.envelope.correlationid)
             case SignalWorkflow():
                 return await signal(client, action, event_id=str(event.event_id))
             case RunDataJob():
@@ -188,6 +185,15 @@ def outcome_of(error: RPCError) -> Outcome:
 
 def _is_about_namespace(error: RPCError) -> bool:
     return error.status == RPCStatusCode.NOT_FOUND and error.message.lower().startswith("namespace")
+
+
+@contextmanager
+def _attached(context: Context) -> Iterator[None]:
+    token = attach(context)
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def _gravity(outcome: Outcome) -> tuple[int, int]:

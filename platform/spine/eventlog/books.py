@@ -4,7 +4,7 @@ One statement a table and turn, whatever the number of events: the bookkeeping o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -90,6 +90,9 @@ class Entry:
     delay_seconds: float = 0.0
     detail: str | None = None
 
+    def as_row(self) -> dict[str, Any]:
+        return {name: str(value) if isinstance(value := getattr(self, name), UUID) else value for name in self.__slots__}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burial:
@@ -159,8 +162,7 @@ class Books:
         """Deliveries, dead letters with their audit rows, and the offset, in one transaction."""
         with self.conn.transaction():
             if entries:
-                rows = [{**asdict(entry), "event_id": str(entry.event_id)} for entry in entries]
-                self.conn.execute(_SETTLE, {"group": self.group, "rows": Jsonb(rows)})
+                self.conn.execute(_SETTLE, {"group": self.group, "rows": Jsonb([entry.as_row() for entry in entries])})
             for burial in burials:
                 self._bury(burial, now)
             self.conn.execute(
