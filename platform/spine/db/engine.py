@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg.rows import dict_row
@@ -37,8 +37,7 @@ class Database:
         """One transaction inside `tenant_id`'s wall. Raises TenantMismatch for an empty tenant: nobody's rows are anyone's."""
         if not tenant_id.strip():
             raise TenantMismatch("no tenant was given: every read and write belongs to one")
-        with _opened(self._app).connection() as connection:
-            connection.execute("select set_config('spine.tenant_id', %s, true)", (tenant_id,))
+        with _transaction(self._app, "select set_config('spine.tenant_id', %s, true)", tenant_id) as connection:
             yield connection
 
     @contextmanager
@@ -46,7 +45,7 @@ class Database:
         """One transaction as the dispatchers' role. Raises Misconfigured when this process was not given its address."""
         if self._relay is None:
             raise Misconfigured("SPINE_DATABASE_RELAY_URL is not set: this process may not read events across tenants")
-        with _opened(self._relay).connection() as connection:
+        with _transaction(self._relay, "select set_config('spine.tenant_id', %s, true)", "") as connection:
             yield connection
 
     def close(self) -> None:
@@ -73,7 +72,23 @@ def _pool(url: str, max_size: int) -> ConnectionPool[Connection]:
     )
 
 
-def _opened(pool: ConnectionPool[Connection]) -> ConnectionPool[Connection]:
+@contextmanager
+def _transaction(pool: ConnectionPool[Connection], first: LiteralString, argument: str) -> Iterator[Connection]:
+    """A transaction that begins with `first`, on a connection that answered it: that statement is the liveness check too."""
     if pool.closed:
-        pool.open()  # idempotent and locked inside the pool; waiting for min_size happens on first use
-    return pool
+        pool.open()  # idempotent and locked inside the pool
+    connection = pool.getconn()
+    try:
+        try:
+            connection.execute(first, (argument,))
+        except psycopg.OperationalError:
+            # Nothing was done on it yet. Connections die together, when the server restarts; the pool by itself would find
+            # them one at a time, doubling its wait at each.
+            pool.putconn(connection)
+            pool.check()
+            connection = pool.getconn()
+            connection.execute(first, (argument,))
+        with connection:  # commits or rolls back; a pooled connection stays open
+            yield connection
+    finally:
+        pool.putconn(connection)

@@ -1,0 +1,57 @@
+"""Transactions: whose they are, and that they outlive a restart of the server."""
+
+import psycopg
+import pytest
+
+from spine.db import Database, head_revision, migrate, revision_of
+from spine.errors import Misconfigured, TenantMismatch
+from spine.stack.postgres import EmbeddedPostgres
+
+KILL_OTHERS = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'spine_app' and datname = current_database()"
+
+
+def _tenant_seen(database: Database, tenant_id: str) -> str:
+    with database.tenant(tenant_id) as connection:
+        row = connection.execute("select current_setting('spine.tenant_id') as tenant").fetchone()
+    assert row is not None
+    return str(row["tenant"])
+
+
+def test_a_transaction_belongs_to_one_tenant_and_the_next_to_another(database: Database) -> None:
+    assert [_tenant_seen(database, "one"), _tenant_seen(database, "two")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("nobody", ["", "  "])
+def test_nobody_is_not_a_tenant(database: Database, nobody: str) -> None:
+    with pytest.raises(TenantMismatch, match="no tenant"), database.tenant(nobody):
+        pass
+
+
+def test_all_connections_dead_at_once_cost_no_transaction(database: Database) -> None:
+    with database.tenant("one"), database.tenant("one"), database.tenant("one"):
+        pass  # three connections in the pool
+    with psycopg.connect(database.app_url, autocommit=True) as killer:
+        killer.execute(KILL_OTHERS + " and pid <> pg_backend_pid()")
+    assert [_tenant_seen(database, "one") for _ in range(4)] == ["one"] * 4
+
+
+def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
+    def fails() -> None:
+        with database.tenant("one") as connection:
+            connection.execute("insert into contacts (tenant_id, contact_id, account) values ('one', 'contact/a', 'A')")
+            raise RuntimeError("after the write")
+
+    with pytest.raises(RuntimeError, match="after the write"):
+        fails()
+    with database.tenant("one") as connection:
+        assert connection.execute("select count(*) as n from contacts").fetchone() == {"n": 0}
+
+
+def test_a_process_without_the_relay_address_is_told_which_variable_to_set(database: Database) -> None:
+    with Database(database.app_url) as blind, pytest.raises(Misconfigured, match="SPINE_DATABASE_RELAY_URL"), blind.relay():
+        pass
+
+
+def test_migrating_twice_does_nothing_the_second_time(postgres: EmbeddedPostgres, database_name: str) -> None:
+    owner_url = postgres.url("spine_owner", database_name)
+    assert migrate(owner_url) == head_revision() == revision_of(owner_url)
