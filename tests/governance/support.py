@@ -25,7 +25,7 @@ POLICY = PolicyTable.load()
 NOON = datetime(2026, 11, 22, 9, tzinfo=UTC)  # 12:00 in Riyadh, a Sunday
 WORKFLOW = Actor(ActorType.AUTOMATED_WORKFLOW, "outreach")
 WORKER = Actor(ActorType.EXECUTOR_SYSTEM, "worker")
-EFFECTS = ("send_email", "crm_deal_update", "send_contract_for_signature", "void_envelope", "notify_owner")
+EFFECTS = ("send_email", "crm_deal_create", "crm_deal_update", "send_contract_for_signature", "void_envelope", "notify_owner")
 EVIDENCE = EvidencePack.model_validate(
     {
         "pack_id": "ep_1",

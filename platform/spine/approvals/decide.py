@@ -6,7 +6,7 @@ a refused decision remains.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -195,12 +195,14 @@ def _counts_as_approval(edited: Intent, decision: Decision) -> bool:
 
 
 def _write(conn: Connection, approval: Approval, given: _Decision, digest: str) -> None:
+    """Decisions on one request are ordered by their time, so two in the same instant are kept a microsecond apart."""
+    after_the_last = [decided.decided_at + timedelta(microseconds=1) for decided in approval.decisions[-1:]]
     conn.execute(
         "insert into approval_decisions (tenant_id, decision_id, approval_id, verdict, decided_by, role, reason, digest, decided_at) "
         "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             *(approval.intent.tenant_id, given.decision_id, UUID(approval.approval_id), given.verdict.value),
-            *(given.principal.id, given.principal.role, given.reason, digest, given.now),
+            *(given.principal.id, given.principal.role, given.reason, digest, max([given.now, *after_the_last])),
         ),
     )
 
