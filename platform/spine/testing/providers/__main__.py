@@ -15,7 +15,7 @@ def main() -> None:
     arguments.add_argument("--smtp-port", type=int, default=0)
     arguments.add_argument("--http-port", type=int, default=0)
     arguments.add_argument("--ledger", type=Path, required=True, help="SQLite file; what it holds survives a restart")
-    arguments.add_argument("--webhook-url", help="where the e-signature provider reports envelopes")
+    arguments.add_argument("--webhook-url", help="where the e-signature provider reports envelopes; {tenant_id} is filled in")
     arguments.add_argument(
         "--webhook-secret", default=os.environ.get("SPINE_ESIGN_WEBHOOK_SECRET"), help="whsec_…; default: $SPINE_ESIGN_WEBHOOK_SECRET"
     )

@@ -5,14 +5,15 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Mode = Literal["refuse", "unavailable", "hang", "lose_answer", "slow"]
+Mode = Literal["refuse", "unavailable", "hang", "lose_answer", "slow", "late"]
 
 
 class Trouble(BaseModel):
     """What happens to the next requests of a provider that contain `matching`, `times` times (0: until further notice).
 
     refuse: no, for good · unavailable: not now, nothing happened · hang: holds the line for `delay_seconds`, then hangs up,
-    nothing happened · lose_answer: does it, then hangs up without a word · slow: does it after `delay_seconds`.
+    nothing happened · lose_answer: does it, then hangs up without a word · slow: does it after `delay_seconds` · late: does it at
+    once and says so after `delay_seconds`.
     """
 
     model_config = ConfigDict(extra="forbid")

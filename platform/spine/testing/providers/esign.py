@@ -1,5 +1,6 @@
 """An e-signature provider: envelopes, signers who answer after a while, and webhooks until somebody says 2xx."""
 
+import json
 import threading
 import time
 import urllib.error
@@ -68,8 +69,8 @@ class Envelopes:
         """Move envelopes whose signers have made up their minds, and owe a webhook for each."""
         signing = self._behaviour.signing
         with self._ledger.locked():
-            for envelope in self._ledger.objects("esign"):
-                if envelope["status"] != "sent" or time.time() < envelope["sent_at"] + signing.after_seconds:
+            for envelope in self._ledger.objects("esign", status="sent"):
+                if time.time() < envelope["sent_at"] + signing.after_seconds:
                     continue
                 status: Literal["completed", "declined", "expired"] | None = signing.answer(
                     envelope["account"], envelope["metadata"].get("deal_id", "")
@@ -121,7 +122,8 @@ class Postman:
         headers = {"Content-Type": "application/json", "webhook-id": webhook_id, "webhook-timestamp": str(int(now.timestamp()))}
         if self._secret:
             headers["webhook-signature"] = Webhook(self._secret).sign(webhook_id, now, body)
-        request = urllib.request.Request(url, data=body.encode(), headers=headers, method="POST")
+        address = url.replace("{tenant_id}", json.loads(body)["data"].get("tenant_id", ""))
+        request = urllib.request.Request(address, data=body.encode(), headers=headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=5) as response:
                 return bool(200 <= response.status < 300)

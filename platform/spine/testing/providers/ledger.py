@@ -87,9 +87,10 @@ class ProviderLedger:
     def object_by_key(self, provider: str, key: str) -> dict[str, Any] | None:
         return self._one("select body from objects where provider = ? and key = ?", provider, key)
 
-    def objects(self, provider: str) -> list[dict[str, Any]]:
+    def objects(self, provider: str, status: str) -> list[dict[str, Any]]:
+        query = "select body from objects where provider = ? and json_extract(body, '$.status') = ?"
         with self._lock:
-            return [json.loads(row["body"]) for row in self._db.execute("select body from objects where provider = ?", (provider,))]
+            return [json.loads(row["body"]) for row in self._db.execute(query, (provider, status))]
 
     def owe_webhook(self, webhook_id: str, body: dict[str, Any]) -> None:
         """Write down a webhook that has to be delivered, once, however often it is owed."""

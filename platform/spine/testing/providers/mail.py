@@ -45,6 +45,8 @@ class Mailbox:
         self._ledger.record("email", "message", content["message_id"], content, made=True)
         if trouble and trouble.mode == "lose_answer":
             return self._hang_up(server)
+        if trouble and trouble.mode == "late":
+            await asyncio.sleep(trouble.delay_seconds)
         return f"250 2.0.0 accepted {content['message_id']}"
 
     @staticmethod

@@ -117,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble and trouble.mode == "lose_answer":
             self.close_connection = True
             return None
+        if trouble and trouble.mode == "late":
+            time.sleep(trouble.delay_seconds)
         return self._reply(status, answer)
 
     do_GET = do_POST = do_PUT = _serve
