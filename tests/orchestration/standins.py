@@ -216,8 +216,8 @@ async def staged(address: str, *, rate: float = FAST, prepare: Callable[[Scripte
             yield Stage(client, ledger, queue, clock)
 
 
-def play(scene: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scene, 60))
+def play(scene: Coroutine[Any, Any, None], seconds: float = 60) -> None:
+    asyncio.run(asyncio.wait_for(scene, seconds))
 
 
 async def until(what: Callable[[], Any], timeout: float = 20) -> Any:
