@@ -52,6 +52,7 @@ _COMMANDS: Mapping[str, str] = {
     "approvals": "approvals",
     "intents": "intents",
     "journey": "journey",
+    "keys": "keys",
 }
 _CODES: Sequence[tuple[type[SpineError], int]] = (
     (Conflict, 3),

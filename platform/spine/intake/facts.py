@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.events import ALIASES, EventData, UnknownEvent, alias, missing_guards, short_name
+from shared.events import ALIASES, CATALOG, EventData, UnknownEvent, alias, missing_guards, short_name
 from spine import eventlog
 from spine.clock import Clock
 from spine.db import Connection
@@ -64,9 +64,9 @@ def publish_fact(conn: Connection, fact: Fact, *, principal: Principal, clock: C
     and Conflict where something else has to have happened before.
     """
     event_type = event_type_of(fact.type)
+    if CATALOG[event_type].domain() in OWN_DOMAINS:
+        raise NotAllowed(f"{short_name(event_type)!r} is published by the platform itself only: ask by a task, decide by an approval")
     data = checked(event_type, fact.data)
-    if data.domain() in OWN_DOMAINS:
-        raise NotAllowed(f"{data.short_name()!r} is published by the platform itself only: ask by a task, decide by an approval")
     if fact.subject is not None and fact.subject != data.subject():
         raise SchemaViolation(
             f"'subject': {fact.subject!r} is not what the data names, {data.SUBJECT!r} = {data.subject()!r}: leave it out"

@@ -7,16 +7,16 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from shared.events import Verdict
-from spine import approvals, audit
-from spine.approvals import ApprovalState, Resolution
+from spine import approvals
+from spine.approvals import ApprovalState
 from spine.gateway import bodies
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body
 from spine.gateway.delivery import tell_workflow
 from spine.gateway.idempotency import Answer
-from spine.gateway.views import ApprovalDetail, ApprovalView, HistoryView, View
 from spine.identity import Role
 from spine.intake import take_decision
+from spine.views import ApprovalDetail, ApprovalView, DecisionView, View, approval_detail
 
 router = APIRouter(tags=["approvals"])
 
@@ -46,20 +46,7 @@ def get_approvals(query: Annotated[ApprovalQuery, Query()], visit: Visiting) -> 
 def get_approval(approval_id: str, visit: Visiting) -> ApprovalDetail:
     """One request: what would happen, on what evidence, why people are asked, who else must sign, and what happened so far."""
     with visit.reading() as work:
-        approval = approvals.show(work.conn, work.tenant_id, approval_id)
-        rows = [
-            row
-            for subject in (approval.intent.intent_id, approval.approval_id)
-            for row in audit.rows(work.conn, tenant_id=work.tenant_id, subject_id=subject)
-        ]
-    whole = work.principal.role.covers(Role.OPERATOR)
-    evidence = approval.intent.evidence
-    return ApprovalDetail.of(
-        approval,
-        payload=approval.intent.payload if whole else None,
-        evidence=evidence.model_dump(mode="json") if whole and evidence is not None else None,
-        history=tuple(HistoryView.of(row) for row in sorted(rows, key=lambda row: row.position)),
-    )
+        return approval_detail(work.conn, work.principal, approval_id)
 
 
 class DecisionBody(Body):
@@ -69,27 +56,9 @@ class DecisionBody(Body):
     digest: str | None = Field(default=None, description="the digest of what was looked at: refused if something else is asked by now")
 
 
-class Successor(View):
-    """The revision that an edit brought, judged afresh."""
+class DecisionAnswer(DecisionView):
+    """`delivered`: the waiting workflow knows already (False: its event will tell it; None: there is no news yet)."""
 
-    intent_id: str
-    revision: int
-    state: str
-    approval_id: str | None
-    approvers_needed: int
-
-
-class DecisionAnswer(View):
-    """`state` is the approval's; `delivered`: the waiting workflow knows already (False: its event will tell it; None: no news)."""
-
-    approval_id: str
-    decision_id: str
-    intent_id: str
-    workflow_id: str
-    state: str
-    intent_state: str
-    approvals_remaining: int
-    successor: Successor | None
     delivered: bool | None = None
 
 
@@ -112,20 +81,10 @@ def post_decision(approval_id: str, body: DecisionBody, visit: Visiting) -> JSON
             registry=work.services.registry,
             clock=work.services.clock,
         )
-        return Answer(status=201, body=_answer(resolution, decision_id).model_dump(mode="json", exclude={"delivered"}))
+        return Answer(status=201, body=DecisionView.of(resolution, decision_id).model_dump(mode="json"))
 
     answer = visit.once(Role.APPROVER, body.model_dump(mode="json"), decide)
     return answered(answer, delivered=_delivered(visit, answer))
-
-
-def _answer(resolution: Resolution, decision_id: str) -> DecisionAnswer:
-    successor = resolution.successor
-    return DecisionAnswer(
-        **{name: getattr(resolution, name) for name in ("approval_id", "intent_id", "workflow_id", "state", "intent_state")},
-        decision_id=decision_id,
-        approvals_remaining=resolution.approvals_remaining,
-        successor=None if successor is None else Successor(**{name: getattr(successor, name) for name in Successor.model_fields}),
-    )
 
 
 def _delivered(visit: Visiting, answer: Answer) -> bool | None:

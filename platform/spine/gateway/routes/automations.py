@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 
 from spine.gateway.auth import Visiting
-from spine.gateway.views import View
 from spine.inventory import AutomationView, Finding, check, inventory
+from spine.views import View
 
 router = APIRouter(tags=["automations"])
 

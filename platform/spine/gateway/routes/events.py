@@ -15,9 +15,9 @@ from spine.gateway import bodies
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body, CorrelationId, Line, Strict
 from spine.gateway.idempotency import Answer
-from spine.gateway.views import View
 from spine.identity import Role
 from spine.intake import Fact, event_type_of, publish_fact
+from spine.views import View
 
 router = APIRouter(tags=["events"])
 

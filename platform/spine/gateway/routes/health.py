@@ -12,7 +12,7 @@ from spine.db import head_revision
 from spine.errors import ProviderUnavailable
 from spine.gateway.auth import services_of
 from spine.gateway.services import Services
-from spine.gateway.views import View
+from spine.views import View
 
 router = APIRouter(tags=["health"])
 

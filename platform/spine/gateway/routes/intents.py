@@ -8,9 +8,9 @@ from pydantic import Field
 from spine import intents
 from spine.gateway import bodies
 from spine.gateway.auth import Visiting
-from spine.gateway.views import IntentView, View
 from spine.identity import Role
 from spine.intents import IntentState
+from spine.views import IntentView, View
 
 router = APIRouter(tags=["intents"])
 

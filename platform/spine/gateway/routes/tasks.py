@@ -9,9 +9,9 @@ from pydantic import Field
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body, CorrelationId, Line
 from spine.gateway.idempotency import Answer
-from spine.gateway.views import View
 from spine.identity import Role
 from spine.intake import request_task
+from spine.views import View
 
 router = APIRouter(tags=["tasks"])
 

@@ -13,9 +13,9 @@ from spine.audit import Actor
 from spine.errors import InvalidInput, NotAuthenticated, NotFound, TenantMismatch
 from spine.gateway.auth import report_violation, services_of
 from spine.gateway.services import Services
-from spine.gateway.views import View
 from spine.identity import is_tenant
 from spine.intake import WEBHOOK_PROVIDERS, take_webhook
+from spine.views import View
 
 router = APIRouter(tags=["webhooks"])
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Records as the gateway shows them."""
+"""Records as people and programs see them: over HTTP and at the command line alike."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,8 +7,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from shared.events import Verdict
-from spine.approvals import Approval, Decided
+from spine import approvals, audit
+from spine.approvals import Approval, Decided, Resolution
 from spine.audit import Row
+from spine.db import Connection
+from spine.identity import Principal, Role
 from spine.intents import Intent
 from spine.policy import Reason
 
@@ -176,3 +179,51 @@ class ApprovalDetail(ApprovalView):
     payload: dict[str, Any] | None
     evidence: dict[str, Any] | None
     history: tuple[HistoryView, ...]
+
+
+def approval_detail(conn: Connection, principal: Principal, approval_id: str) -> ApprovalDetail:
+    """One request as this principal may see it, with the history of both its records. Raises NotFound."""
+    approval = approvals.show(conn, principal.tenant_id, approval_id)
+    rows = [
+        row
+        for subject in (approval.intent.intent_id, approval.approval_id)
+        for row in audit.rows(conn, tenant_id=principal.tenant_id, subject_id=subject)
+    ]
+    whole = principal.role.covers(Role.OPERATOR)
+    evidence = approval.intent.evidence
+    return ApprovalDetail.of(
+        approval,
+        payload=approval.intent.payload if whole else None,
+        evidence=evidence.model_dump(mode="json") if whole and evidence is not None else None,
+        history=tuple(HistoryView.of(row) for row in sorted(rows, key=lambda row: row.position)),
+    )
+
+
+class Successor(View):
+    """The revision that an edit brought, judged afresh."""
+
+    intent_id: str
+    revision: int
+    state: str
+    approval_id: str | None
+    approvers_needed: int
+
+
+class DecisionView(View):
+    """What a decision did. `state` is the approval's."""
+
+    approval_id: str
+    decision_id: str
+    intent_id: str
+    workflow_id: str
+    state: str
+    intent_state: str
+    approvals_remaining: int
+    successor: Successor | None
+
+    @classmethod
+    def of(cls, resolution: Resolution, decision_id: str) -> Self:
+        same = ("approval_id", "intent_id", "workflow_id", "state", "intent_state", "approvals_remaining")
+        after = resolution.successor
+        successor = None if after is None else Successor(**{name: getattr(after, name) for name in Successor.model_fields})
+        return cls(**{name: getattr(resolution, name) for name in same}, decision_id=decision_id, successor=successor)

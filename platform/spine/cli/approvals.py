@@ -1,0 +1,154 @@
+"""`spine approvals list | show | approve | edit | reject`: what waits for people, decided by the person whose key is set."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from shared.events import Verdict
+from spine import approvals
+from spine.approvals import Approval, Resolution
+from spine.cli.acting import Acting, Json, acting, print_json, print_table, read_json, say, traced
+from spine.identity import Role
+from spine.ids import new_id
+from spine.intake import take_decision
+from spine.policy import PolicyTable
+from spine.registry import Registry
+from spine.views import ApprovalDetail, ApprovalView, DecisionView, approval_detail
+
+app = typer.Typer(help="Decide what waits for people.", rich_markup_mode="rich", no_args_is_help=True)
+
+ApprovalId = Annotated[str, typer.Argument(metavar="APPROVAL_ID")]
+Digest = Annotated[str | None, typer.Option(help="What you looked at: refused if something else is asked by now.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show what waits, the oldest first."""
+    with acting() as person:
+        with person.transaction() as conn:
+            found = approvals.pending(conn, tenant_id=person.principal.tenant_id, limit=limit)
+        if as_json:
+            print_json(ApprovalView.of(one) for one in found)
+            return
+        rows = ((a.approval_id, a.intent.action, _people(a), a.requested_by, person.local(a.expires_at), _why(a)) for a in found)
+        print_table(("approval", "action", "needs", "requested by", "expires", "why"), rows, empty="nothing waits for anybody")
+
+
+@app.command()
+def show(
+    approval_id: ApprovalId,
+    payload: Annotated[bool, typer.Option("--payload", help="Print the payload alone, as JSON, to edit it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show one request: what would happen, on what evidence, why people are asked, and what happened so far."""
+    with acting() as person:
+        with person.transaction() as conn:
+            detail = approval_detail(conn, person.principal, approval_id)
+        if payload:
+            person.principal.require(Role.OPERATOR)
+            print_json(detail.payload or {})
+        elif as_json:
+            print_json(detail)
+        else:
+            _print_detail(person, detail)
+
+
+@app.command()
+def approve(
+    approval_id: ApprovalId,
+    reason: Annotated[str | None, typer.Option(help="For the record.")] = None,
+    digest: Digest = None,
+    as_json: Json = False,
+) -> None:
+    """Say yes to exactly what was proposed."""
+    _decide(approval_id, Verdict.APPROVE, reason, None, digest, as_json=as_json)
+
+
+@app.command()
+def edit(
+    approval_id: ApprovalId,
+    payload: Annotated[str, typer.Option(help="File with the whole payload as it should be, as JSON; - for standard input.")],
+    reason: Annotated[str | None, typer.Option(help="For the record.")] = None,
+    digest: Digest = None,
+    as_json: Json = False,
+) -> None:
+    """Propose another payload instead, which is judged afresh. `spine approvals show ID --payload` prints the present one."""
+    _decide(approval_id, Verdict.EDIT, reason, read_json(payload, "the edited payload"), digest, as_json=as_json)
+
+
+@app.command()
+def reject(
+    approval_id: ApprovalId,
+    reason: Annotated[str, typer.Option(help="Why: for whoever proposed it, and for the record.")],
+    digest: Digest = None,
+    as_json: Json = False,
+) -> None:
+    """Say no: the intent is closed, nothing of it can run."""
+    _decide(approval_id, Verdict.REJECT, reason, None, digest, as_json=as_json)
+
+
+def _decide(
+    approval_id: str, verdict: Verdict, reason: str | None, payload: Mapping[str, Any] | None, digest: str | None, *, as_json: bool
+) -> None:
+    decision_id = str(new_id())
+    with acting(Role.APPROVER) as person, traced(f"approvals {verdict.value}"), person.transaction() as conn:
+        resolution = take_decision(
+            conn,
+            principal=person.principal,
+            approval_id=approval_id,
+            decision_id=decision_id,
+            verdict=verdict,
+            reason=reason,
+            edited_payload=payload,
+            digest=digest,
+            policy=PolicyTable.load(zone=person.settings.timezone),
+            registry=Registry.load(),
+            clock=person.clock,
+        )
+    if as_json:
+        print_json(DecisionView.of(resolution, decision_id))
+    else:
+        say(*_said(resolution))
+
+
+def _said(resolution: Resolution) -> list[str]:
+    lines = [f"approval {resolution.approval_id} is {resolution.state}; intent {resolution.intent_id} is {resolution.intent_state}"]
+    if resolution.approvals_remaining:
+        lines.append(f"{resolution.approvals_remaining} more must approve")
+    if (successor := resolution.successor) is not None:
+        lines.append(f"revision {successor.revision} is intent {successor.intent_id}, {successor.state}")
+        if successor.approvers_needed and successor.approval_id:
+            lines.append(f"it waits for others: spine approvals show {successor.approval_id}")
+    return lines
+
+
+def _print_detail(person: Acting, detail: ApprovalDetail) -> None:
+    say(
+        f"{detail.action}, revision {detail.revision}, of {detail.automation}: {detail.state}",
+        f"  classes      {detail.approval_class} {detail.reversibility_class} {detail.sensitivity_class}",
+        f"  requested by {detail.requested_by} at {person.local(detail.requested_at)}, runs out at {person.local(detail.expires_at)}",
+        *(f"  why          {reason.text}" for reason in detail.why),
+    )
+    if waiting := detail.waiting_for.approvals:
+        roles, others = ", ".join(detail.waiting_for.roles), ", ".join(detail.waiting_for.not_from)
+        say(f"  must sign    {waiting} more ({roles}), not {others}")
+    say(f"  digest       {detail.digest}", f"  intent       {detail.intent_id}", f"  journey      spine journey {detail.correlation_id}")
+    for name, part in (("payload", detail.payload), ("evidence", detail.evidence)):
+        if part is not None:
+            say("", f"{name}:", json.dumps(part, indent=2, ensure_ascii=False))
+    rows = ((person.local(row.occurred_at), row.actor, row.action, row.detail.get("verdict") or "") for row in detail.history)
+    say("")
+    print_table(("when", "who", "what", ""), rows, empty="no history")
+
+
+def _people(approval: Approval) -> str:
+    return f"{approval.approvals_remaining} of {approval.approvers_needed}"
+
+
+def _why(approval: Approval) -> str:
+    return "; ".join(reason.text for reason in approval.why)

@@ -1,0 +1,77 @@
+"""`spine events tail | publish`: the log, read and written."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from spine import eventlog
+from spine.cli.acting import Acting, Json, acting, print_json, read_json, say, traced
+from spine.eventlog import Place, Recorded
+from spine.identity import Role
+from spine.ids import new_id
+from spine.intake import Fact, event_type_of, publish_fact
+
+app = typer.Typer(help="Read and write the event log.", rich_markup_mode="rich", no_args_is_help=True)
+
+POLL_SECONDS = 0.5  # a person is looking; the dispatchers are the ones that must not wait
+
+
+@app.command()
+def tail(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    type_: Annotated[str | None, typer.Option("--type", help="Only this event, as in deal.won.")] = None,
+    correlation: Annotated[str | None, typer.Option(help="Only this business flow.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="How many to begin with.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: place, recorded_at, event.")] = False,
+) -> None:
+    """Show the newest events, oldest first."""
+    wanted = None if type_ is None else event_type_of(type_)
+    with acting() as person:
+        tenant_id = person.principal.tenant_id
+        with person.transaction() as conn:
+            found = eventlog.latest(conn, tenant_id=tenant_id, correlation_id=correlation, event_type=wanted, limit=lines)
+        last = _show(person, found, Place(), as_json=as_json)
+        if not found and not follow and not as_json:
+            say("no such events yet; `spine events tail --follow` waits for them")
+        try:
+            while follow:
+                with person.transaction() as conn:
+                    found = eventlog.read(conn, tenant_id=tenant_id, correlation_id=correlation, event_type=wanted, after=last, limit=500)
+                last = _show(person, found, last, as_json=as_json)
+                if not found:
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            return  # how a tail ends
+
+
+@app.command()
+def publish(
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="As in outreach.replied, or the full type.")],
+    data: Annotated[str, typer.Option(help="File with the event's data as JSON; - for standard input.")],
+    correlation: Annotated[str | None, typer.Option(help="The business flow it belongs to; a new one if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell a fact: it is checked against its schema and put on the log."""
+    with acting(Role.OPERATOR) as person, traced("events publish"):
+        correlation_id = correlation or str(new_id())
+        fact = Fact(type=event_type, data=read_json(data, "the data of the event"), correlation_id=correlation_id)
+        with person.transaction() as conn:
+            taken = publish_fact(conn, fact, principal=person.principal, clock=person.clock, call_id=str(new_id()))
+    if as_json:
+        print_json({"event_id": taken.event_id, "type": taken.event_type, "correlation_id": correlation_id})
+    else:
+        say(f"{taken.event_type} {taken.event_id}", f"spine journey {correlation_id}")
+
+
+def _show(person: Acting, found: list[Recorded], last: Place, *, as_json: bool) -> Place:
+    for one in found:
+        envelope = one.envelope
+        if as_json:
+            place = f"{one.place.xid}.{one.place.position}"
+            event = envelope.model_dump(mode="json", exclude_none=True)
+            print_json({"place": place, "recorded_at": one.recorded_at.isoformat(), "event": event})
+        else:
+            name = envelope.type.removeprefix("spine.")
+            say(f"{person.local(envelope.time)}  {name:38} {envelope.subject:28} {envelope.correlationid}")
+    return found[-1].place if found else last
