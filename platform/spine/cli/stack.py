@@ -57,9 +57,16 @@ def up(
         _up_detached(ports, providers, without or [])
         return
     options = Options(ports=ports, providers=providers, without=frozenset(without or ()))
-    began = time.monotonic()
-    asyncio.run(run_stack(_home(), options, _show, lambda stack: _greet(stack, time.monotonic() - began)))
+    began, greeted = time.monotonic(), []
+
+    def greet(stack: Stack) -> None:
+        _greet(stack, time.monotonic() - began)
+        greeted.append(stack)
+
+    asyncio.run(run_stack(_home(), options, _show, greet))
     _out.print("stopped; nothing is left running")
+    if not greeted:
+        raise typer.Exit(130)
 
 
 @app.command()
@@ -186,6 +193,15 @@ def _up_detached(ports: str, providers: bool | None, without: list[str]) -> None
     environment = {**os.environ, "SPINE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": str(_out.width)}
     with open(log, "wb") as sink:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=environment)
+    try:
+        _follow(log, child, home)
+    except KeyboardInterrupt:
+        child.terminate()
+        raise typer.Exit(child.wait()) from None
+
+
+def _follow(log: Path, child: "subprocess.Popen[bytes]", home: Path) -> None:
+    """Show what the detached stack writes until it is ready; exit as it does if it ends before that."""
     with open(log) as source:
         while True:
             ended = child.poll() is not None  # asked before reading: what was written before the end is still shown
@@ -193,7 +209,7 @@ def _up_detached(ports: str, providers: bool | None, without: list[str]) -> None
             sys.stdout.flush()
             if ended:
                 raise typer.Exit(child.returncode)
-            if _state_of(home) == ("ready", child.pid):
+            if _state_of(home) == ("ready", child.pid) and "stop it with" in log.read_text():
                 sys.stdout.write(source.read())
                 return
             time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 # Location name → module. Two, so that a broken asset does not stop business triggers; the same as in the committed workspace.yaml.
@@ -9,6 +10,7 @@ LOCATIONS: Mapping[str, str] = {"data_jobs.definitions": "data_jobs.definitions"
 URL_VARIABLE = "SPINE_DAGSTER_SQLALCHEMY_URL"
 # A trigger's tick waits on the log and holds a thread of its code server, whose pool is cores + 4 by default (traps 18a).
 GRPC_WORKERS = 64
+_STORAGE_NOTE = "storage-version"
 
 _INSTANCE = f"""\
 # Written by `spine up` at every start; changes here are lost.
@@ -59,3 +61,18 @@ def write(home: Path, code_servers: Mapping[str, int]) -> Path:
     servers = [{"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": location}} for location, port in code_servers.items()]
     (folder / "workspace.yaml").write_text(json.dumps({"load_from": servers}, indent=2))
     return folder
+
+
+def storage_is_current(folder: Path) -> str | None:
+    """That this home's own Dagster database was brought to the installed version, if it was: it needs no second look then."""
+    note = folder / _STORAGE_NOTE
+    return note.read_text() if note.exists() and note.read_text() == _storage_note() else None
+
+
+def note_storage(folder: Path) -> None:
+    (folder / _STORAGE_NOTE).write_text(_storage_note())
+
+
+def _storage_note() -> str:
+    versions = (f"{name} {version(name)}" for name in ("dagster", "dagster-postgres"))
+    return f"dagster: storage was brought up to {', '.join(versions)}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from spine.errors import InvalidInput
 from spine.settings import Settings
+from spine.stack.dagster_home import note_storage
 
 
 def _spine(settings: Settings) -> str:
@@ -24,11 +25,12 @@ def _langgraph(settings: Settings) -> str:
     return "checkpoint tables are there"
 
 
-def _dagster(_settings: Settings) -> str:
+def _dagster(settings: Settings) -> str:
     from dagster import DagsterInstance
 
     with DagsterInstance.get() as instance:  # makes the tables if there are none
         instance.upgrade()
+    note_storage(settings.home / "dagster")
     return "storage is up to date"
 
 

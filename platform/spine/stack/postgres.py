@@ -42,7 +42,12 @@ _ROOT_PLACES = (Path("/var/lib/spine"), Path("/var/db/spine"), Path("/var/tmp/sp
 _LIMITS: Mapping[str, Mapping[str, str]] = {
     "spine_owner": {"idle_in_transaction_session_timeout": "60s", "lock_timeout": "30s"},
     "spine_app": {"transaction_timeout": "60s", "idle_in_transaction_session_timeout": "15s", "lock_timeout": "25s"},
-    "spine_relay": {"transaction_timeout": "60s", "idle_in_transaction_session_timeout": "15s", "lock_timeout": "25s"},
+    "spine_relay": {
+        "transaction_timeout": "60s",
+        "idle_in_transaction_session_timeout": "15s",
+        "lock_timeout": "25s",
+        "log_lock_waits": "off",  # the standby of each consumer group waits for its lease in the database, all day
+    },
     "dagster": {"idle_in_transaction_session_timeout": "60s"},
     "langgraph": {"idle_in_transaction_session_timeout": "60s"},
 }

@@ -301,16 +301,17 @@ class Supervisor:
         assert isinstance(part, Process)
         family = _descendants(process.pid)
         if process.returncode is None:
-            asked = _ask(process, part)
-            for request, patience in ((asked, part.stop_timeout), (_signal(process, signal.SIGTERM), 3.0), (None, 0.0)):
-                if request is None:
-                    kill_family(process.pid, family)
-                    await process.wait()
-                    break
+            requests = [(_ask(process, part), part.stop_timeout)]
+            if not isinstance(part.stop, signal.Signals):
+                requests.append((_signal(process, signal.SIGTERM), 1.0))  # it did not heed the call
+            for request, patience in requests:
                 await request()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), patience)
                     break
+            else:
+                kill_family(process.pid, family)
+                await process.wait()
         kill_family(process.pid, family)
 
     def _change(self, runner: _Runner, state: State, note: str = "") -> None:
