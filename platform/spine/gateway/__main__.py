@@ -1,6 +1,8 @@
 """`python -m spine.gateway`: the composition root of the gateway's process."""
 
+import signal
 import sys
+from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -22,6 +24,8 @@ def main() -> int:
     except SpineError as error:
         sys.stderr.write(f"{error.code}: {error}\n")
         return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # uvicorn ends its work first, then raises the signal again: without this it would kill us
     address = urlsplit(settings.gateway_url or "http://127.0.0.1:8000")
     try:
         uvicorn.run(
@@ -37,6 +41,10 @@ def main() -> int:
         services.close()
         shutdown()
     return 0
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":
