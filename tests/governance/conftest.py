@@ -1,12 +1,33 @@
+from collections.abc import Iterator
+
+import psycopg
 import pytest
 
 from spine.db import Database
+from spine.stack.postgres import EmbeddedPostgres
 from tests.governance.support import Desk
+
+_NAME = "spine_governance_tests"
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    """One database for all these tests: each has a tenant of its own, and the walls between tenants are what keeps them apart."""
+    with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
+        postgres.create_database(connection, _NAME, template=migrated_template)
+    with Database(app_url=postgres.url("spine_app", _NAME), relay_url=postgres.url("spine_relay", _NAME)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def superuser_url(shared_database: Database, postgres: EmbeddedPostgres) -> str:
+    """The same database, as the one to whom no wall applies."""
+    return postgres.url(database=_NAME)
 
 
 @pytest.fixture
-def desk(database: Database) -> Desk:
-    """A tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail."""
-    opened = Desk(database)
+def desk(shared_database: Database) -> Desk:
+    """A new tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail."""
+    opened = Desk(shared_database)
     opened.contact()
     return opened

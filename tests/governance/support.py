@@ -20,7 +20,6 @@ from spine.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from spine.intents import Intent, Proposal, Proposed
 from spine.policy import PolicyTable
 
-TENANT = "acme"
 POLICY = PolicyTable.load()
 NOON = datetime(2026, 11, 22, 9, tzinfo=UTC)  # 12:00 in Riyadh, a Sunday
 WORKFLOW = Actor(ActorType.AUTOMATED_WORKFLOW, "outreach")
@@ -126,7 +125,7 @@ class Desk:
     database: Database
     clock: StillClock = field(default_factory=StillClock)
     provider: ScriptedConnector = field(default_factory=ScriptedConnector)
-    tenant: str = TENANT
+    tenant: str = field(default_factory=lambda: f"acme-{next(_numbers)}")
     policy: PolicyTable = POLICY
 
     @property

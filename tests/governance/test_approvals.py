@@ -13,7 +13,7 @@ from spine.approvals import ApprovalState, Principal, SlaLabel
 from spine.errors import ApprovalRefused, IdempotencyConflict, InvalidInput, NotAllowed, NotFound, NotYet
 from spine.intents import IntentState
 from spine.policy import PolicyTable
-from tests.governance.support import EVIDENCE, TENANT, WORKFLOW, Desk
+from tests.governance.support import EVIDENCE, WORKFLOW, Desk
 from tests.governance.test_table import changed
 
 EDITED = {"contact_id": "contact/1", "subject": "Good morning", "body": "shorter"}
@@ -114,10 +114,10 @@ def test_only_people_with_the_role_decide(desk: Desk, principal: Principal, allo
 def test_a_reject_leaves_nothing_runnable_and_its_audit_row_in_the_same_transaction(desk: Desk) -> None:
     proposed = desk.propose("send_contract_for_signature")
     desk.decide(proposed.approval_id, "ana")
-    with pytest.raises(RuntimeError, match="the caller failed"), desk.database.tenant(TENANT) as conn:  # noqa: PT012 - one transaction
+    with pytest.raises(RuntimeError, match="the caller failed"), desk.database.tenant(desk.tenant) as conn:  # noqa: PT012 - one transaction
         approvals.decide(
             conn,
-            tenant_id=TENANT,
+            tenant_id=desk.tenant,
             approval_id=proposed.approval_id or "",
             decision_id="one",
             verdict=Verdict.REJECT,
@@ -305,9 +305,9 @@ def test_waiting_requests_are_listed_the_oldest_first_page_by_page(desk: Desk) -
         made.append(desk.propose().approval_id)
         desk.clock.advance(minutes=1)
     desk.decide(made[1], "ana")
-    with desk.database.tenant(TENANT) as conn:
-        first = approvals.pending(conn, tenant_id=TENANT, limit=2)
-        rest = approvals.pending(conn, tenant_id=TENANT, after=first[-1].approval_id, limit=9)
+    with desk.database.tenant(desk.tenant) as conn:
+        first = approvals.pending(conn, tenant_id=desk.tenant, limit=2)
+        rest = approvals.pending(conn, tenant_id=desk.tenant, after=first[-1].approval_id, limit=9)
     assert [approval.approval_id for approval in first + rest] == [made[0], *made[2:]]
     assert first[0].intent.payload["contact_id"] == "contact/1"
 
@@ -318,14 +318,14 @@ def test_an_unknown_approval_is_not_found(desk: Desk) -> None:
 
 
 def expire(desk: Desk, approval_id: str | None) -> approvals.Resolution:
-    with desk.database.tenant(TENANT) as conn:
-        return approvals.expire(conn, tenant_id=TENANT, approval_id=approval_id or "", actor=WORKFLOW, clock=desk.clock)
+    with desk.database.tenant(desk.tenant) as conn:
+        return approvals.expire(conn, tenant_id=desk.tenant, approval_id=approval_id or "", actor=WORKFLOW, clock=desk.clock)
 
 
 def note(desk: Desk, approval_id: str | None, label: SlaLabel) -> tuple[int, bool]:
-    with desk.database.tenant(TENANT) as conn:
+    with desk.database.tenant(desk.tenant) as conn:
         noted = approvals.note_sla(
-            conn, tenant_id=TENANT, approval_id=approval_id or "", label=label, actor=WORKFLOW, policy=desk.policy, clock=desk.clock
+            conn, tenant_id=desk.tenant, approval_id=approval_id or "", label=label, actor=WORKFLOW, policy=desk.policy, clock=desk.clock
         )
     return noted.level, noted.announced
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from spine import contacts
 from spine.contacts import Contactable, ContactFacts, ContactRules, NotContactable, judge_contact
 from spine.errors import InvalidInput, NotFound
-from tests.governance.support import NOON, TENANT, Desk
+from tests.governance.support import NOON, Desk
 
 RIYADH = ZoneInfo("Asia/Riyadh")
 FINE = ContactFacts(consented_at=NOON - timedelta(days=30), consent_expires_at=NOON + timedelta(days=335))
@@ -97,9 +97,9 @@ def test_when_it_says_later_then_later_is_allowed_as_far_as_time_goes(naive: dat
 
 
 def facts_of(desk: Desk, contact_id: str = "contact/1", channel: str = "email") -> ContactFacts:
-    with desk.database.tenant(TENANT) as conn:
+    with desk.database.tenant(desk.tenant) as conn:
         return contacts.contact_facts(
-            conn, tenant_id=TENANT, contact_id=contact_id, purpose="marketing", channel=channel, now=desk.clock.now()
+            conn, tenant_id=desk.tenant, contact_id=contact_id, purpose="marketing", channel=channel, now=desk.clock.now()
         )
 
 
@@ -115,10 +115,10 @@ def test_consent_lasts_twelve_months_and_a_newer_one_takes_its_place(desk: Desk)
 
 
 def test_an_opt_out_is_at_once_per_channel_and_no_later_consent_lifts_it(desk: Desk) -> None:
-    with desk.database.tenant(TENANT) as conn:
-        contacts.opt_out(conn, tenant_id=TENANT, contact_id="contact/1", channel="email", source="link", now=desk.clock.now())
+    with desk.database.tenant(desk.tenant) as conn:
+        contacts.opt_out(conn, tenant_id=desk.tenant, contact_id="contact/1", channel="email", source="link", now=desk.clock.now())
         contacts.record_consent(
-            conn, tenant_id=TENANT, contact_id="contact/1", purpose="marketing", channel="phone", source="call", now=desk.clock.now()
+            conn, tenant_id=desk.tenant, contact_id="contact/1", purpose="marketing", channel="phone", source="call", now=desk.clock.now()
         )
     desk.clock.advance(days=30)
     desk.contact()
@@ -131,21 +131,21 @@ def test_no_record_is_no_consent(desk: Desk) -> None:
 
 
 def test_consent_of_an_unknown_contact_or_for_an_unknown_purpose_is_refused(desk: Desk) -> None:
-    given = {"tenant_id": TENANT, "channel": "email", "source": "form", "now": NOON}
-    with desk.database.tenant(TENANT) as conn, pytest.raises(NotFound, match="upsert the contact"):
+    given = {"tenant_id": desk.tenant, "channel": "email", "source": "form", "now": NOON}
+    with desk.database.tenant(desk.tenant) as conn, pytest.raises(NotFound, match="upsert the contact"):
         contacts.record_consent(conn, contact_id="contact/nobody", purpose="marketing", **given)
-    with desk.database.tenant(TENANT) as conn, pytest.raises(InvalidInput, match="'gossip'"):
+    with desk.database.tenant(desk.tenant) as conn, pytest.raises(InvalidInput, match="'gossip'"):
         contacts.record_consent(conn, contact_id="contact/1", purpose="gossip", **given)
 
 
 def test_an_address_cannot_become_a_contact_id_and_is_not_repeated(desk: Desk) -> None:
-    with desk.database.tenant(TENANT) as conn, pytest.raises(InvalidInput) as refused:
-        contacts.upsert_contact(conn, tenant_id=TENANT, contact_id="ana@acme.example", account="Acme", email=None)
+    with desk.database.tenant(desk.tenant) as conn, pytest.raises(InvalidInput) as refused:
+        contacts.upsert_contact(conn, tenant_id=desk.tenant, contact_id="ana@acme.example", account="Acme", email=None)
     assert "ana@acme.example" not in str(refused.value)
 
 
 def test_an_address_is_found_by_reference_and_its_absence_is_named(desk: Desk) -> None:
-    with desk.database.tenant(TENANT) as conn:
-        assert contacts.address_of(conn, TENANT, "contact/1") == "buyer@acme.example"
+    with desk.database.tenant(desk.tenant) as conn:
+        assert contacts.address_of(conn, desk.tenant, "contact/1") == "buyer@acme.example"
         with pytest.raises(NotFound, match="'contact/nobody'"):
-            contacts.address_of(conn, TENANT, "contact/nobody")
+            contacts.address_of(conn, desk.tenant, "contact/nobody")

@@ -12,7 +12,7 @@ from spine.errors import IdempotencyConflict, IllegalMove, InvalidInput, NotFoun
 from spine.intents import MOVES, TERMINAL, IntentState, Proposed
 from spine.policy import engage, release
 from spine.policy.switches import Scope
-from tests.governance.support import EFFECTS, NOON, POLICY, TENANT, WORKER, WORKFLOW, Desk
+from tests.governance.support import EFFECTS, NOON, POLICY, WORKER, WORKFLOW, Desk
 
 
 def test_every_state_has_its_moves_and_terminal_states_have_none() -> None:
@@ -35,7 +35,10 @@ def test_a_move_that_is_not_in_the_table_is_refused_and_names_what_is(desk: Desk
     desk.sql("update intents set state = %s where intent_id = %s", before.value, proposed.intent_id)
     intent = desk.intent(proposed.intent_id)
     for to in set(IntentState) - MOVES[before]:
-        with desk.database.tenant(TENANT) as conn, pytest.raises(IllegalMove, match=f"is '{before.value}' and cannot become '{to.value}'"):
+        with (
+            desk.database.tenant(desk.tenant) as conn,
+            pytest.raises(IllegalMove, match=f"is '{before.value}' and cannot become '{to.value}'"),
+        ):
             intents.move(conn, intent, to, actor=WORKER, clock=desk.clock)
     assert desk.state(proposed.intent_id) == before.value
 
@@ -63,7 +66,7 @@ def test_a_gated_proposal_waits_and_announces_who_has_to_agree_by_when(desk: Des
 def test_a_denied_proposal_is_on_record_and_a_violation_is_announced(desk: Desk) -> None:
     denied = desk.propose("bypass_auth")
     assert denied.state is IntentState.DENIED
-    with desk.database.tenant(TENANT) as conn:
+    with desk.database.tenant(desk.tenant) as conn:
         undeclared = intents.propose(conn, desk.proposal("notify_owner"), policy=POLICY, clock=desk.clock, effects_allowed=("send_email",))
     assert [reason.code for reason in undeclared.reasons] == ["undeclared-effect"]
     assert [event["kind"] for event in desk.events("governance.policy_violation_detected")] == ["forbidden", "undeclared-effect"]
@@ -108,7 +111,7 @@ def test_the_same_proposal_from_two_transactions_at_once_is_one_intent(desk: Des
     proposal, both, answers = desk.proposal(), Barrier(2), list[Proposed]()
 
     def one() -> None:
-        with desk.database.tenant(TENANT) as conn:
+        with desk.database.tenant(desk.tenant) as conn:
             both.wait()
             answers.append(intents.propose(conn, proposal, policy=POLICY, clock=desk.clock, effects_allowed=EFFECTS))
 
@@ -128,7 +131,7 @@ def test_of_two_moves_at_once_one_wins_and_the_other_is_told(desk: Desk) -> None
     def one(to: IntentState) -> None:
         both.wait()
         try:
-            with desk.database.tenant(TENANT) as conn:
+            with desk.database.tenant(desk.tenant) as conn:
                 intents.move(conn, intent, to, actor=WORKER, clock=desk.clock)
             outcomes.append(to.value)
         except IllegalMove as error:
@@ -147,16 +150,16 @@ def test_of_two_moves_at_once_one_wins_and_the_other_is_told(desk: Desk) -> None
 
 def test_the_payload_may_come_from_a_stored_document(desk: Desk) -> None:
     body = {"contact_id": "contact/1", "subject": "From a draft"}
-    with desk.database.tenant(TENANT) as conn:
-        stored = documents.put(conn, tenant_id=TENANT, kind="draft", body=body, correlation_id="flow", now=NOON)
+    with desk.database.tenant(desk.tenant) as conn:
+        stored = documents.put(conn, tenant_id=desk.tenant, kind="draft", body=body, correlation_id="flow", now=NOON)
     proposed = desk.propose(payload=None, document_id=stored.document_id)
     intent = desk.intent(proposed.intent_id)
     assert (intent.payload, intent.digest) == (body, stored.digest)
 
 
 def test_a_document_is_kept_once_and_never_changes(desk: Desk) -> None:
-    given: dict[str, Any] = {"tenant_id": TENANT, "kind": "draft", "correlation_id": "flow", "now": NOON}
-    with desk.database.tenant(TENANT) as conn:
+    given: dict[str, Any] = {"tenant_id": desk.tenant, "kind": "draft", "correlation_id": "flow", "now": NOON}
+    with desk.database.tenant(desk.tenant) as conn:
         first = documents.put(conn, body={"a": 1}, **given)
         assert documents.put(conn, body={"a": 1}, document_id=first.document_id, **given) == first
         with pytest.raises(IdempotencyConflict, match=first.document_id):
@@ -193,9 +196,11 @@ def test_a_backslash_before_u0000_is_only_text(desk: Desk) -> None:
 def test_what_has_not_begun_can_be_withdrawn_with_its_approval(desk: Desk) -> None:
     waiting, approved = desk.propose(), desk.runnable()
     for proposed in (waiting, approved):
-        with desk.database.tenant(TENANT) as conn:
+        with desk.database.tenant(desk.tenant) as conn:
             for _ in range(2):  # the second changes nothing
-                intents.cancel(conn, tenant_id=TENANT, intent_id=proposed.intent_id, actor=WORKFLOW, reason="replied", clock=desk.clock)
+                intents.cancel(
+                    conn, tenant_id=desk.tenant, intent_id=proposed.intent_id, actor=WORKFLOW, reason="replied", clock=desk.clock
+                )
         assert desk.state(proposed.intent_id) == "cancelled"
         assert desk.approval(proposed.approval_id).state.value == "cancelled"
         assert desk.audited(proposed.intent_id)[-1] == "intent.moved cancelled"
@@ -206,28 +211,28 @@ def test_what_has_not_begun_can_be_withdrawn_with_its_approval(desk: Desk) -> No
 def test_what_is_done_cannot_be_withdrawn(desk: Desk) -> None:
     proposed = desk.runnable()
     desk.execute(proposed.intent_id)
-    with desk.database.tenant(TENANT) as conn, pytest.raises(IllegalMove, match="'completed' and cannot become 'cancelled'"):
-        intents.cancel(conn, tenant_id=TENANT, intent_id=proposed.intent_id, actor=WORKFLOW, reason="late", clock=desk.clock)
+    with desk.database.tenant(desk.tenant) as conn, pytest.raises(IllegalMove, match="'completed' and cannot become 'cancelled'"):
+        intents.cancel(conn, tenant_id=desk.tenant, intent_id=proposed.intent_id, actor=WORKFLOW, reason="late", clock=desk.clock)
 
 
 def test_a_listing_pages_from_the_newest_and_every_intent_comes_once(desk: Desk) -> None:
     made = [desk.propose("crm_deal_update").intent_id for _ in range(7)]
     seen, page = [], None
     while True:
-        with desk.database.tenant(TENANT) as conn:
-            found = intents.listing(conn, tenant_id=TENANT, state=IntentState.RUNNABLE, page=page, limit=3)
+        with desk.database.tenant(desk.tenant) as conn:
+            found = intents.listing(conn, tenant_id=desk.tenant, state=IntentState.RUNNABLE, page=page, limit=3)
         seen += [intent.intent_id for intent in found.intents]
         if (page := found.next_page) is None:
             break
     assert seen == made[::-1]
-    with desk.database.tenant(TENANT) as conn, pytest.raises(InvalidInput, match="'nonsense'"):
-        intents.listing(conn, tenant_id=TENANT, page="nonsense")
+    with desk.database.tenant(desk.tenant) as conn, pytest.raises(InvalidInput, match="'nonsense'"):
+        intents.listing(conn, tenant_id=desk.tenant, page="nonsense")
 
 
 def test_an_unknown_intent_is_not_found_whatever_its_id_looks_like(desk: Desk) -> None:
     for intent_id in ("01890000-0000-7000-8000-000000000000", "no uuid at all"):
-        with desk.database.tenant(TENANT) as conn, pytest.raises(NotFound, match=intent_id):
-            intents.read(conn, TENANT, intent_id)
+        with desk.database.tenant(desk.tenant) as conn, pytest.raises(NotFound, match=intent_id):
+            intents.read(conn, desk.tenant, intent_id)
 
 
 def test_a_proposal_for_another_tenant_is_denied_and_a_security_event_of_the_one_who_tried(desk: Desk) -> None:
@@ -236,20 +241,20 @@ def test_a_proposal_for_another_tenant_is_denied_and_a_security_event_of_the_one
     assert desk.sql("select 1 as n from intents") == []
     [violation] = desk.events("governance.policy_violation_detected")
     assert (violation["kind"], violation["severity"]) == ("tenant-mismatch", "V3")
-    assert desk.sql("select severity, tenant_id from audit_log") == [{"severity": "V3", "tenant_id": TENANT}]
+    assert desk.sql("select severity, tenant_id from audit_log") == [{"severity": "V3", "tenant_id": desk.tenant}]
 
 
 def test_a_kill_switch_denies_what_is_proposed_while_it_is_engaged(desk: Desk) -> None:
     for scope, target in (
-        (Scope.TENANT, TENANT),
+        (Scope.TENANT, desk.tenant),
         (Scope.AUTOMATION, "outreach-sequence"),
         (Scope.ACTION, "send_email"),
         (Scope.PLUGIN, "email"),
     ):
-        given: dict[str, Any] = {"tenant_id": TENANT, "scope": scope, "target": target, "actor": WORKER, "now": NOON}
-        with desk.database.tenant(TENANT) as conn:
+        given: dict[str, Any] = {"tenant_id": desk.tenant, "scope": scope, "target": target, "actor": WORKER, "now": NOON}
+        with desk.database.tenant(desk.tenant) as conn:
             engage(conn, reason="drill", **given)
         assert desk.propose().reasons[0].code == "kill-switch"
-        with desk.database.tenant(TENANT) as conn:
+        with desk.database.tenant(desk.tenant) as conn:
             release(conn, **given)
     assert desk.propose().state is IntentState.AWAITING_APPROVAL
