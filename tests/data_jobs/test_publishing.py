@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from data_jobs.defs.crm.cleaning import MONEY
-from data_jobs.defs.crm.publishing import Published, Selected, Selection, as_of, contact_ref, publish, select
+from data_jobs.defs.crm.publishing import Published, Selected, Selection, as_of, publish, select
 from data_jobs.defs.crm.scoring import SCORES_SCHEMA
 from shared.events import Envelope
 from spine.db import Connection, Database
@@ -103,12 +103,6 @@ def test_an_event_carries_the_contact_by_reference_and_exact_money() -> None:
     assert (str(lead.estimated_value), str(deal.value)) == ("4,780.00 USD", "4,700.50 USD")
     assert (lead.band, lead.reasons, lead.dataset_version) == ("warm", ("revenue: +0.10",), "crm-1")
     assert deal.closed_on == date(2024, 6, 28)
-
-
-def test_a_contact_reference_is_made_of_the_letters_of_the_account() -> None:
-    assert contact_ref("Acme Corporation") == "contact/acme-corporation"
-    assert contact_ref("  D'Or & Söhne (EU) ") == "contact/d-or-söhne-eu"
-    assert contact_ref("شركة النور") == "contact/شركة-النور"
 
 
 def test_as_of_is_the_latest_day_of_the_export() -> None:

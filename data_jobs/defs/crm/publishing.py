@@ -14,6 +14,7 @@ from decimal import Decimal
 import polars as pl
 
 from shared.events import DatasetPublished, DealWon, Envelope, EventData, LeadQualified, Money
+from shared.events.keys import contact_ref
 from spine.db import Connection
 from spine.eventlog import append
 from spine.ids import new_id
@@ -53,15 +54,6 @@ class Published:
     deals: int
     already: int
     correlation_ids: tuple[str, ...]
-
-
-def contact_ref(account: str) -> str:
-    """`contact/acme-corporation`: the account's contact in table `contacts`. No address, so it may stand in events.
-
-    Accounts differ in letters and digits (see `cleaning`), hence so do these.
-    """
-    words = "".join(character if character.isalnum() else " " for character in account.lower()).split()
-    return "contact/" + "-".join(words)
 
 
 def as_of(opportunities: pl.DataFrame) -> date | None:

@@ -31,6 +31,7 @@ run_monitoring: {{enabled: true, start_timeout_seconds: 180, poll_interval_secon
 retention:
   sensor: {{purge_after_days: {{skipped: 1, success: 7, failure: 30}}}}
   schedule: {{purge_after_days: 30}}
+freshness: {{enabled: true}}
 telemetry: {{enabled: false}}
 """
 
