@@ -16,6 +16,7 @@ from rich.table import Table
 from spine.demo.count import Outcome
 from spine.demo.play import Play, sample_export
 from spine.errors import Misconfigured
+from spine.journey import Journey
 from spine.settings import Settings
 from spine.stack import Change, Options, Stack, State, interruptible
 from spine.stack.orphans import lock
@@ -70,7 +71,7 @@ async def _perform(home: Path, crm: Path | None, *, keep: bool, rate: float, por
             console.print("\nThe stack stays up; Ctrl-C ends it.")
             for name, address in stack.addresses.items():
                 console.print(f"  {name:<12} {address}")
-            console.print(f"  try: SPINE_HOME={home} spine journey {outcome.table['journey']}")
+            console.print(f"  try: SPINE_HOME={home} spine journey {outcome.journey.correlation_id}")
             await stack.watch()
         return outcome
 
@@ -97,8 +98,10 @@ def _reporter(console: Console) -> Callable[[Change], None]:
     marks = {State.READY: "[green]ready[/]", State.FAILED: "[red]failed[/]"}
 
     def report(change: Change) -> None:
-        if change.state in (State.READY, State.FAILED, State.STOPPED):
-            console.print(f"  {change.part:<24} {marks.get(change.state, change.state.value)} {change.seconds:5.1f} s  {change.note}")
+        if change.state in marks:
+            console.print(f"  {change.part:<24} {marks[change.state]} {change.seconds:5.1f} s  {change.note}")
+        elif change.state is State.STOPPED:
+            console.print(f"  {change.part:<24} stopped {change.note}")
 
     return report
 
@@ -112,10 +115,26 @@ def _show(outcome: Outcome, console: Console, *, home: Path) -> None:
     for invariant in outcome.invariants:
         proof.add_row("[green]holds[/]" if invariant.holds else "[red]BROKEN[/]", invariant.name, invariant.detail)
     console.print(proof)
+    _show_journey(outcome.journey, console)
     if not outcome.passed:
         console.print(f"[red]An invariant is broken.[/] The logs are in {home / 'logs'}.")
 
 
+def _show_journey(told: Journey, console: Console) -> None:
+    zone = ZoneInfo("Asia/Riyadh")
+    console.print(f"\nOne fact, from first event to last effect (correlation id {told.correlation_id}, trace {', '.join(told.trace_ids)}):")
+    for step in told.steps:
+        if step.plane != "audit":  # audit rows bear witness to the same steps
+            console.print(f"  {step.time.astimezone(zone):%a %d %b %H:%M}  {step.plane:<10} {step.what}")
+    for link in told.links:
+        console.print(f"  {link.name}: {link.url}")
+
+
 def _as_json(outcome: Outcome) -> dict[str, object]:
     invariants = [{"name": each.name, "holds": each.holds, "detail": each.detail} for each in outcome.invariants]
-    return {"passed": outcome.passed, "table": dict(outcome.table), "invariants": invariants}
+    return {
+        "passed": outcome.passed,
+        "table": dict(outcome.table),
+        "invariants": invariants,
+        "journey": outcome.journey.model_dump(mode="json"),
+    }

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from spine.db import Connection
 from spine.errors import ProviderUnavailable
+from spine.journey import Journey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +109,11 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Everything the demo prints: `table` in order, `invariants`, and whether the demo passed."""
+    """Everything the demo prints: `table` in order, `invariants`, one fact's journey, and whether the demo passed."""
 
     table: Mapping[str, Any]
-    invariants: Sequence[Invariant] = field(default_factory=tuple)
+    invariants: Sequence[Invariant]
+    journey: Journey
 
     @property
     def passed(self) -> bool:

@@ -17,6 +17,7 @@ from spine.demo.dagster_api import DagsterApi
 from spine.demo.people import People
 from spine.demo.seed import seed_contacts, seed_people
 from spine.errors import Misconfigured
+from spine.journey import journey, with_links
 from spine.settings import Settings
 
 JOB = "crm_to_commitments"
@@ -47,11 +48,11 @@ class Play:
             unfinished = self._until_every_commitment_ended(database, people) if status == "SUCCESS" else -1
             with database.tenant(tenant) as connection:
                 books = read_books(connection)
-                journey_of = _a_telling_journey(connection)
+                told = journey(connection, tenant, _most_telling(connection), clock=clock)
             far = ask_providers(self.providers_url)
         table = _table(data, books, far, people, run_id=run_id, seconds=time.monotonic() - began, clock=clock)
-        invariants = _judge(data, books, far, people, run_status=status, unfinished=unfinished)
-        return Outcome(table={**table, "journey": journey_of}, invariants=invariants)
+        invariants = _judge(data, books, far, people, traces=told.trace_ids, run_status=status, unfinished=unfinished)
+        return Outcome(table=table, invariants=invariants, journey=with_links(told, self.settings))
 
     def _materialize(self, client: httpx.Client) -> tuple[str, str, Mapping[str, Any]]:
         dagster = DagsterApi(url=self.settings.require("dagster_url"), client=client)
@@ -142,11 +143,10 @@ def _first_messages(connection: Any) -> list[tuple[str, str]]:
     return [(row["lead_id"], row["contact_id"]) for row in rows]
 
 
-def _a_telling_journey(connection: Any) -> str:
-    """The correlation id of the fact with the most to tell: an edit, if there was one."""
+def _most_telling(connection: Any) -> str:
+    """The correlation id of the fact with the most to tell: an edit, if there was one. Empty when nothing was proposed at all."""
     row = connection.execute(
-        "select i.correlation_id from intents i where i.correlation_id is not null "
-        "order by (i.state = 'superseded') desc, i.created_at limit 1"
+        "select correlation_id from intents where correlation_id is not null order by (state = 'superseded') desc, created_at limit 1"
     ).fetchone()
     return str(row["correlation_id"]) if row else ""
 
@@ -188,7 +188,14 @@ def _table(
 
 
 def _judge(
-    data: Mapping[str, Any], books: Books, far: FarEnd, people: People, *, run_status: str, unfinished: int
+    data: Mapping[str, Any],
+    books: Books,
+    far: FarEnd,
+    people: People,
+    *,
+    traces: tuple[str, ...],
+    run_status: str,
+    unfinished: int,
 ) -> tuple[Invariant, ...]:
     read = _number(data, "rows_read")
     accounted = sum(_number(data, label) for label in ("rows_kept", "rows_repaired", "rows_quarantined"))
@@ -210,4 +217,5 @@ def _judge(
         Invariant("no intent is left open", still_open == 0, str(still_open)),
         Invariant("no dead letter is open", books.dead_letters == 0, str(books.dead_letters)),
         Invariant("the audit log was written", books.audit_rows > 0, str(books.audit_rows)),
+        Invariant("one trace from the first event to the last effect", len(traces) == 1, ", ".join(traces)),
     )
