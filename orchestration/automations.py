@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from orchestration.queues import COMMITMENTS
 from orchestration.workflows.contract_signature.messages import NAME as CONTRACT_SIGNATURE_NAME
-from orchestration.workflows.contract_signature.messages import ContractSignatureInput
+from orchestration.workflows.contract_signature.messages import OWNER, ContractSignatureInput
 from orchestration.workflows.outreach_sequence.messages import NAME as OUTREACH_SEQUENCE_NAME
 from orchestration.workflows.outreach_sequence.messages import OutreachInput
 from shared.events import DealWon, LeadQualified, OutreachReplied, SignatureReported, keys
@@ -19,7 +19,7 @@ OUTREACH_SEQUENCE = Automation(
     name=OUTREACH_SEQUENCE_NAME,
     summary="Write to a qualified lead, with a person's yes to each message, until they answer or enough is enough",
     track=Track.REVENUE,
-    owner="revenue-operations",
+    owner=OWNER,
     horizon=Horizon.LONG,
     runs=Workflow(OUTREACH_SEQUENCE_NAME, COMMITMENTS),
     on=(LeadQualified,),
@@ -37,7 +37,7 @@ CONTRACT_SIGNATURE = Automation(
     name=CONTRACT_SIGNATURE_NAME,
     summary="Get a won deal's contract signed by both sides, or take it back",
     track=Track.REVENUE,
-    owner="revenue-operations",
+    owner=OWNER,
     horizon=Horizon.LONG,
     runs=Workflow(CONTRACT_SIGNATURE_NAME, COMMITMENTS),
     on=(DealWon,),

@@ -15,11 +15,11 @@ from orchestration.governed.activities import GovernedActivities
 from orchestration.graphs import GraphRunner
 from orchestration.worker import THREADS, connectors_of, worker_of
 from orchestration.workflows.contract_signature.activities import SignatureActivities
-from orchestration.workflows.contract_signature.messages import ContractSignatureInput
-from orchestration.workflows.contract_signature.workflow import OWNER
+from orchestration.workflows.contract_signature.messages import OWNER, ContractSignatureInput
 from orchestration.workflows.outreach_sequence.activities import OutreachActivities
 from orchestration.workflows.outreach_sequence.messages import OutreachInput
 from shared.events import ApprovalResolved, Verdict
+from shared.events.keys import contact_ref
 from spine import approvals, contacts
 from spine.approvals import Approval, Principal, Resolution
 from spine.clock import BusinessClock
@@ -54,7 +54,7 @@ class Office:
                 )  # fmt: skip
 
     def owner(self) -> None:
-        self.contact(OWNER, consent=False)
+        self.contact(contact_ref(OWNER), consent=False)
 
     def opt_out(self) -> None:
         with self.database.tenant(TENANT) as conn:

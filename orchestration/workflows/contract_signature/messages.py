@@ -6,6 +6,8 @@ from orchestration.governed.messages import Commitment, Message
 from shared.events import DealWon, Envelope
 
 NAME = "contract-signature"
+OWNER = "revenue-operations"
+"""The team that answers for it; `contact_ref(OWNER)` is whom `notify_owner` writes to."""
 
 
 class ContractSignatureInput(Commitment):

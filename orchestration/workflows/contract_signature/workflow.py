@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.options import LOOK_UP
     from orchestration.workflows.contract_signature.messages import (
         NAME,
+        OWNER,
         ContractSignatureInput,
         ContractSignatureResult,
         DraftContract,
@@ -31,8 +32,6 @@ with workflow.unsafe.imports_passed_through():
 PATIENCE = timedelta(days=7)
 """Business time for the signers (domain.md §9.3: one to seven days). After it the envelope is taken back."""
 POLL_EVERY = timedelta(hours=6)
-OWNER = contact_ref("revenue operations")
-"""Whom `notify_owner` writes to: the contact that stands for the automation's owner."""
 
 _SIGNED = frozenset({"signed", "completed"})
 _LOST = {"declined": "declined", "expired": "expired", "voided": "declined"}
@@ -134,7 +133,7 @@ class ContractSignature(GovernedWorkflow):
 
     async def _notify(self, subject: str, text: str) -> bool:
         body = f"{text}\n\nDeal {self.deal.deal_id}, {self.deal.account}, {self.deal.product}.\n"
-        note = {"contact_id": OWNER, "subject": f"{subject}: {self.deal.deal_id}"[:150], "body": body}
+        note = {"contact_id": contact_ref(OWNER), "subject": f"{subject}: {self.deal.deal_id}"[:150], "body": body}
         return isinstance(await self.carry_out("notify_owner", key=self._key("notify-owner"), draft=note), Done)
 
     def _is_settled(self) -> bool:

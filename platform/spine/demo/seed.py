@@ -11,6 +11,7 @@ from spine.clock import Clock
 from spine.db import Database
 from spine.errors import BadExport
 from spine.identity import Role, issue_key
+from spine.registry import Registry
 
 UNCONSENTED_EVERY = 6  # one account in six never gave consent: its sends must be refused, and the table shows it
 
@@ -23,7 +24,7 @@ PEOPLE: Mapping[str, Role] = {
 
 
 def seed_contacts(database: Database, tenant_id: str, export: Path, clock: Clock) -> tuple[int, int]:
-    """A contact for each account of the export, with consent to marketing e-mail except for one account in six.
+    """A contact for each account of the export, with consent to marketing e-mail except for one account in six, and the owners.
 
     Addresses end in `.example`, which can never be delivered (RFC 2606). Returns (contacts, of these without consent).
     """
@@ -50,6 +51,9 @@ def seed_contacts(database: Database, tenant_id: str, export: Path, clock: Clock
                 source="demo: web form",
                 now=clock.now() - timedelta(days=30),
             )
+        for owner in {automation.owner for automation in Registry.load().automations.values()}:  # who is told how a commitment ended
+            address = f"{owner}@owners.example"
+            contacts.upsert_contact(connection, tenant_id=tenant_id, contact_id=contact_ref(owner), account=owner, email=address)
     return len(accounts), without
 
 
