@@ -19,7 +19,6 @@ from typing import Any, Protocol, Self, TypeVar
 from shared.events import Envelope, EventData
 from spine.errors import Misconfigured, NotFound
 
-
 T = TypeVar("T")
 
 
