@@ -1,12 +1,12 @@
 """How long from a committed `lead.qualified` to a started workflow, through the real daemon, and how many a second.
 
-    .venv/bin/python -m benchmarks.dispatch [--events 200] [--burst 1000]
+    .venv/bin/python -m benchmarks.dispatch [--events 200] [--burst 1000] [--rounds 3]
 
 Starts PostgreSQL, Temporal, the triggers code server and the Dagster daemon as `spine up` does (no worker: starts are what is
 measured) in a fresh home, and prints one table. Exit code 1 when a target is missed: p50 < 50 ms, p99 < 250 ms over the
 events with at least two hand-overs of the lease, and at least 0.9 of a bare client's rate on a burst. Latency is from just
 before COMMIT to the start time that Temporal recorded. The bare client starts the same workflow with the same input, id
-policies and search attributes, 32 in flight, without log, routing and tracing, before and after our burst in the same run.
+policies and search attributes, 32 in flight, without log, routing and tracing, before and after each of our bursts.
 """
 
 import argparse
@@ -137,11 +137,11 @@ def hand_overs(dagster_url: str, since: datetime) -> int:
     return int(row[0]) if row else 0
 
 
-async def burst(database: Database, client: Client, count: int) -> float:
+async def burst(database: Database, client: Client, count: int, name: str) -> float:
     """Starts a second, from the commit of one transaction with all events to the last start."""
-    leads = [f"burst-{number}" for number in range(count)]
+    leads = [f"{name}-{number}" for number in range(count)]
     committed = await asyncio.to_thread(commit, database, leads)
-    await all_delivered(database, "burst", count)
+    await all_delivered(database, name, count)
     return count / (max((await start_times(client, leads)).values()) - committed)
 
 
@@ -170,7 +170,7 @@ async def bare(address: str, count: int, name: str) -> float:
     return count / (time.monotonic() - began)
 
 
-async def run(events: int, burst_size: int, console: Console) -> bool:
+async def run(events: int, burst_size: int, rounds: int, console: Console) -> bool:
     home = Path(tempfile.mkdtemp(prefix="spine-benchmark-"))
     home.chmod(0o711)
     try:
@@ -184,26 +184,30 @@ async def run(events: int, burst_size: int, console: Console) -> bool:
                 console.print(f"{events} events, one at a time, over about {events * 0.15:.0f} s …")
                 latency = await trickle(database, client, events, stack.environment["SPINE_DAGSTER_DATABASE_URL"])
                 console.print(f"bursts of {burst_size} …")
-                before = await bare(address, burst_size, "bare-before")
-                await asyncio.sleep(2)
-                ours = await burst(database, client, burst_size)
-                await asyncio.sleep(2)
-                after = await bare(address, burst_size, "bare-after")
+                ours, bares = [], []
+                for number in range(rounds):  # in turns, since the server slows down as its file grows
+                    bares.append(await bare(address, burst_size, f"bare-{number}"))
+                    await asyncio.sleep(2)
+                    ours.append(await burst(database, client, burst_size, f"burst-{number}"))
+                    await asyncio.sleep(2)
+                bares.append(await bare(address, burst_size, "bare-last"))
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    return show(console, latency, ours, before, after)
+    return show(console, latency, ours, bares)
 
 
-def show(console: Console, latency: Latency, ours: float, before: float, after: float) -> bool:
-    bare_rate = statistics.mean((before, after))
+def show(console: Console, latency: Latency, ours: Sequence[float], bares: Sequence[float]) -> bool:
+    # Each of our bursts against the mean of the bare runs before and after it.
+    ratios = [rate / statistics.mean(bares[number : number + 2]) for number, rate in enumerate(ours)]
+    ratio = statistics.median(ratios)
     rows = [
         (f"committed → started, p50 of {latency.count}", f"{latency.p50_ms:.1f} ms", "< 50 ms", latency.p50_ms < 50),
         ("committed → started, p99", f"{latency.p99_ms:.1f} ms", "< 250 ms", latency.p99_ms < 250),
         ("committed → started, max", f"{latency.max_ms:.1f} ms", "", True),
         ("hand-overs of the lease meanwhile", str(latency.hand_overs), "≥ 2", latency.hand_overs >= 2),
-        ("burst through the sensor", f"{ours:.0f} starts/s", "", True),
-        ("bare client, before and after", f"{before:.0f} and {after:.0f} starts/s", "", True),
-        ("ratio", f"{ours / bare_rate:.2f}", "≥ 0.90", ours / bare_rate >= 0.9),
+        ("bursts through the sensor", f"{', '.join(f'{rate:.0f}' for rate in ours)} starts/s", "", True),
+        ("bare client, before, between and after", f"{', '.join(f'{rate:.0f}' for rate in bares)} starts/s", "", True),
+        (f"ratio, median of {len(ratios)}", f"{ratio:.2f}", "≥ 0.90", ratio >= 0.9),
     ]
     table = Table(title="dispatch")
     for column in ("what", "measured", "target", ""):
@@ -218,8 +222,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--burst", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    met = asyncio.run(run(arguments.events, arguments.burst, Console()))
+    met = asyncio.run(run(arguments.events, arguments.burst, arguments.rounds, Console()))
     time.sleep(timedelta(seconds=1).total_seconds())  # a process that used the client may crash when it leaves at once (trap 34a)
     sys.exit(0 if met else 1)
 

@@ -7,6 +7,7 @@ request id, derived from the event: the server drops the second one.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -58,14 +59,14 @@ class TemporalDispatcher:
         self._run_data_job = run_data_job or _nowhere_to_run
         self._in_flight = in_flight
 
-    def __call__(self, lanes: Sequence[Lane]) -> Sequence[Sequence[Outcome]]:
+    def __call__(self, lanes: Sequence[Lane], stop_at: float) -> Sequence[Sequence[Outcome]]:
         try:
-            return self._temporal.run(lambda client: self._dispatch(client, lanes))
+            return self._temporal.run(lambda client: self._dispatch(client, lanes, stop_at))
         except ProviderUnavailable as error:
             return [[Unavailable(str(error))] for _ in lanes]
 
-    async def _dispatch(self, client: Client, lanes: Sequence[Lane]) -> list[list[Outcome]]:
-        batch = _Batch(client, asyncio.Semaphore(self._in_flight))
+    async def _dispatch(self, client: Client, lanes: Sequence[Lane], stop_at: float) -> list[list[Outcome]]:
+        batch = _Batch(client, asyncio.Semaphore(self._in_flight), stop_at)
         async with asyncio.TaskGroup() as tasks:
             answered = [tasks.create_task(self._lane(batch, lane)) for lane in lanes]
         return [task.result() for task in answered]
@@ -74,6 +75,8 @@ class TemporalDispatcher:
         outcomes: list[Outcome] = []
         for event in lane:
             async with batch.gate:
+                if time.monotonic() >= batch.stop_at:
+                    break
                 outcome = batch.away or await self._handle(batch.client, event)
             if isinstance(outcome, Unavailable):
                 batch.away = outcome  # the rest of the batch need not find out one by one
@@ -120,9 +123,10 @@ class TemporalDispatcher:
 
 
 class _Batch:
-    def __init__(self, client: Client, gate: asyncio.Semaphore) -> None:
+    def __init__(self, client: Client, gate: asyncio.Semaphore, stop_at: float) -> None:
         self.client = client
         self.gate = gate
+        self.stop_at = stop_at
         self.away: Unavailable | None = None
 
 

@@ -60,8 +60,8 @@ class ScriptedDispatcher:
         self.script = script
         self._dispatch = one_after_the_other(self._handle)
 
-    def __call__(self, lanes: list[Lane]) -> object:
-        return self._dispatch(lanes)
+    def __call__(self, lanes: list[Lane], stop_at: float) -> object:
+        return self._dispatch(lanes, stop_at)
 
     def _handle(self, event: Event) -> Outcome:
         self.seen.append(event.envelope.subject)

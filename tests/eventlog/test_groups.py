@@ -1,5 +1,6 @@
 """Consumer groups: nothing stepped over, nothing lost, nobody blocked."""
 
+import math
 import threading
 import time
 from datetime import timedelta
@@ -211,10 +212,10 @@ def test_who_has_lost_the_lease_has_lost_the_pen(database: Database) -> None:
     write(database, envelope("d-1"))
 
     class CutOff(ScriptedDispatcher):
-        def __call__(self, lanes: object) -> object:
+        def __call__(self, lanes: object, stop_at: float) -> object:
             with database.relay() as conn:
                 conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'spine group revenue'")
-            return super().__call__(lanes)
+            return super().__call__(lanes, stop_at)
 
     with pytest.raises(psycopg.OperationalError):
         group(database, CutOff()).drain()
@@ -240,6 +241,25 @@ def test_windows_smaller_than_the_backlog_lose_nothing(database: Database) -> No
     dispatch = ScriptedDispatcher()
     assert group(database, dispatch, window=7).drain().outcomes == {"started": 100}
     assert dispatch.seen == [f"d-{n}" for n in range(100)]
+
+
+def test_a_turn_that_is_over_hands_on_what_it_has_not_begun_and_the_next_keeps_the_order(database: Database) -> None:
+    with database.tenant("demo") as conn:
+        append(conn, [envelope(f"d-{n}", partitionkey=f"k-{n % 10}") for n in range(40)])
+
+    class Slow(ScriptedDispatcher):
+        def __call__(self, lanes: object, stop_at: float) -> object:
+            begun = super().__call__(lanes[:3], math.inf)
+            time.sleep(max(0.0, stop_at - time.monotonic()))
+            return begun + [[]] * (len(lanes) - 3)
+
+    dispatch = Slow()
+    assert group(database, dispatch).take_turn(work=MOMENT).waiting == 28
+    dispatch = ScriptedDispatcher()
+    group(database, dispatch).drain()
+    assert len(dispatch.seen) == 28
+    by_key = [[int(seen[2:]) for seen in dispatch.seen if int(seen[2:]) % 10 == key] for key in range(10)]
+    assert by_key == [sorted(numbers) for numbers in by_key]
 
 
 def test_the_backoff_grows_is_capped_and_gives_up() -> None:

@@ -1,6 +1,7 @@
 """The dispatcher on a real Temporal server: idempotent starts and signals, and whom a failure blames."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,8 +41,11 @@ def reported(deal_id: str) -> SignatureReported:
     return SignatureReported(deal_id=deal_id, envelope_id="e", status="signed", reported_by="webhook")
 
 
-def dispatcher(loop: TemporalLoop, track: Track = Track.REVENUE, **options: Any) -> Callable[..., list[list[Outcome]]]:
-    return TemporalDispatcher(loop, REGISTRY, track, **options)
+def dispatcher(
+    loop: TemporalLoop, track: Track = Track.REVENUE, registry: Registry = REGISTRY, *, seconds: float = 60, **options: Any
+) -> Callable[..., list[list[Outcome]]]:
+    made = TemporalDispatcher(loop, registry, track, **options)
+    return lambda lanes: made(lanes, time.monotonic() + seconds)
 
 
 def history(loop: TemporalLoop, workflow_id: str) -> WorkflowHistory:
@@ -71,6 +75,10 @@ def test_many_lanes_at_once_are_answered_in_their_order(loop: TemporalLoop) -> N
     deals = [str(new_id()) for _ in range(80)]
     answers = dispatcher(loop)([[event(deal)] for deal in deals])
     assert answers == [[Delivered("started", f"demo/signing/{deal}")] for deal in deals]
+
+
+def test_nothing_is_begun_when_the_time_is_up(loop: TemporalLoop) -> None:
+    assert dispatcher(loop, seconds=0)([[event("d-1")], [event("d-2")]]) == [[], []]
 
 
 def test_two_tenants_with_the_same_key_are_two_workflows(loop: TemporalLoop) -> None:
@@ -118,7 +126,7 @@ def test_a_bug_in_an_automation_refuses_its_event_and_the_others_go_on(loop: Tem
 def test_an_input_that_the_server_will_not_take_is_not_tried_for_ever(loop: TemporalLoop) -> None:
     """A workflow id has at most a thousand characters."""
     registry = Registry.of([dataclasses.replace(SIGNING, key=lambda data: "x" * 1500)])
-    [[outcome]] = TemporalDispatcher(loop, registry, Track.REVENUE)([[event("d-1")]])
+    [[outcome]] = dispatcher(loop, registry=registry)([[event("d-1")]])
     assert isinstance(outcome, Refused)
     assert outcome.code == "temporal-invalid-argument"
 

@@ -6,6 +6,7 @@ It may be handed an event again that it has dispatched before (a crash between d
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -81,16 +82,19 @@ Lane = Sequence[Event]
 class Dispatcher(Protocol):
     """Acts on events. Idempotent: the same event again has no second effect."""
 
-    def __call__(self, lanes: Sequence[Lane]) -> Sequence[Sequence[Outcome]]:
-        """One sequence of outcomes a lane, in order, ending at the first event that must wait. Raises for no single event's sake."""
+    def __call__(self, lanes: Sequence[Lane], stop_at: float) -> Sequence[Sequence[Outcome]]:
+        """One sequence of outcomes a lane, in order, ending at the first event that must wait. Raises for no single event's sake.
+
+        Begins nothing after `stop_at` (of `time.monotonic`): what is left out of the answer stays with the group.
+        """
         ...
 
 
 def one_after_the_other(handle: Callable[[Event], Outcome]) -> Dispatcher:
     """The simplest dispatcher: no concurrency. For tests, and for work that is only a function call."""
 
-    def dispatch(lanes: Sequence[Lane]) -> list[list[Outcome]]:
-        return [_until_stuck(handle, lane) for lane in lanes]
+    def dispatch(lanes: Sequence[Lane], stop_at: float) -> list[list[Outcome]]:
+        return [_until_stuck(handle, lane) if time.monotonic() < stop_at else [] for lane in lanes]
 
     return dispatch
 
