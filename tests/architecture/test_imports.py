@@ -51,7 +51,7 @@ def test_an_import_that_crosses_an_arrow_fails_the_check(tmp_path: Path, broken:
 
 @pytest.mark.parametrize("location", ["data_jobs.definitions", "data_jobs.triggers"])
 def test_a_code_location_loads_in_a_fresh_interpreter_that_knows_no_address(location: str, tmp_path: Path) -> None:
-    code = f"from dagster._cli import main; main(['definitions', 'validate', '-m', {location!r}])"
+    code = f"import sys; sys.argv = ['dagster', 'definitions', 'validate', '-m', {location!r}]; from dagster.__main__ import main; main()"
     done = _fresh(code, home=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
