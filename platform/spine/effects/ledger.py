@@ -110,8 +110,13 @@ def write(conn: Connection, intent: Intent, token: UUID, **values: Any) -> bool:
 
 @cache
 def _update(*names: str) -> bytes:
+    """The intent is locked first, as by everyone else: an attempt that writes and one that takes over must not wait for each other."""
     columns = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in names]
-    query = sql.SQL("update effects set {} where tenant_id = %(tenant)s and intent_id = %(intent)s and attempt_token = %(token)s")
+    query = sql.SQL(
+        "with held as materialized (select intent_id from intents where tenant_id = %(tenant)s and intent_id = %(intent)s for update) "
+        "update effects set {} from held "
+        "where effects.tenant_id = %(tenant)s and effects.intent_id = held.intent_id and attempt_token = %(token)s"
+    )
     return query.format(sql.SQL(", ").join(columns)).as_bytes()
 
 
