@@ -24,7 +24,7 @@ from tests.graphs.world import BUDGET, DRAFTED, LEAD, SCORED, memory
 
 class Slow(ScriptedChatModel):
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
-        time.sleep(1.5)
+        time.sleep(2.5)
         return super()._generate(*args, **kwargs)
 
 
@@ -52,7 +52,7 @@ async def reason(address: str, runner: GraphRunner, name: str) -> dict[str, Any]
     client = await connect(address)
     with ThreadPoolExecutor(2) as threads:
         async with Worker(client, task_queue=name, workflows=[Reasoning], activities=[qualify], activity_executor=threads):
-            return await client.execute_workflow(Reasoning.run, 0.8, id=f"demo/{name}/1", task_queue=name)
+            return await client.execute_workflow(Reasoning.run, 1.0, id=f"demo/{name}/1", task_queue=name)
 
 
 def runner(every: timedelta) -> GraphRunner:
