@@ -19,6 +19,9 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 # Written last, so that an interrupted installation is done again; older than what it was made from, it is done again too.
 STAMP := .venv/.installed
+# Compiled now: without bytecode the first start of the stack takes twice as long. Where a network opens TLS, its certificate is in
+# the system's store and not in uv's own, hence the second try below.
+SYNC := $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -31,7 +34,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "installing into .venv from requirements.lock (once; a few minutes on a slow line)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
-	$(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
+	$(SYNC) || { echo "once more, with the certificates of this system"; $(SYNC) --system-certs; }
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
