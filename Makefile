@@ -5,7 +5,7 @@
 #   make test   every test, on real engines            (ARGS="-k approval" to choose)
 #   make up     the stack on this machine, until Ctrl-C
 #   make check  lint, format, types, import rules
-#   make bench  the measured promises of ARCHITECTURE.md
+#   make bench  the measured promises              (ARGS="--only dispatch --events 50" to choose)
 #   make lock   compile requirements.lock anew         (ARGS=--upgrade for newer versions)
 
 .DEFAULT_GOAL := help
@@ -54,8 +54,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks.dispatch $(ARGS)
-	$(BIN)/python -m benchmarks.governed_effect $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # Versions and hashes, no download addresses: the same file serves every mirror.
 lock:
