@@ -127,6 +127,20 @@ def span(name: str, *, parent: str | Context | None = None, kind: SpanKind = Spa
 
 
 @contextmanager
+def joined(name: str, traceparent: str | None) -> Iterator[Span]:
+    """A span inside the trace of `traceparent`, linked to the running one: for a request that takes part in an older flow.
+
+    A long human wait is not an open span, so the decision that ends it comes with a trace of its own (architecture.md §11).
+    Without a `traceparent`, an ordinary span of the running trace.
+    """
+    request = trace.get_current_span().get_span_context()
+    with span(name, parent=traceparent) as opened:
+        if request.is_valid and request.trace_id != opened.get_span_context().trace_id:
+            opened.add_link(request)
+        yield opened
+
+
+@contextmanager
 def correlated(correlation_id: str | None) -> Iterator[None]:
     """Log lines written inside the block carry `correlation_id`."""
     token = _correlation_id.set(correlation_id)

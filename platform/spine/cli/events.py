@@ -11,6 +11,7 @@ from spine.eventlog import Place, Recorded
 from spine.identity import Role
 from spine.ids import new_id
 from spine.intake import Fact, event_type_of, publish_fact
+from spine.registry import Registry
 
 app = typer.Typer(help="Read and write the event log.", rich_markup_mode="rich", no_args_is_help=True)
 
@@ -49,19 +50,21 @@ def tail(
 def publish(
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help="As in outreach.replied, or the full type.")],
     data: Annotated[str, typer.Option(help="File with the event's data as JSON; - for standard input.")],
-    correlation: Annotated[str | None, typer.Option(help="The business flow it belongs to; a new one if left out.")] = None,
+    correlation: Annotated[
+        str | None, typer.Option(help="The business flow it belongs to; if left out, the one that listens for it, or a new one.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell a fact: it is checked against its schema and put on the log."""
     with acting(Role.OPERATOR) as person, traced("events publish"):
-        correlation_id = correlation or str(new_id())
-        fact = Fact(type=event_type, data=read_json(data, "the data of the event"), correlation_id=correlation_id)
+        fact = Fact(type=event_type, data=read_json(data, "the data of the event"), correlation_id=correlation)
+        once = {"call_id": str(new_id()), "new_flow": str(new_id())}
         with person.transaction() as conn:
-            taken = publish_fact(conn, fact, principal=person.principal, clock=person.clock, call_id=str(new_id()))
+            taken = publish_fact(conn, fact, principal=person.principal, registry=Registry.load(), clock=person.clock, **once)
     if as_json:
-        print_json({"event_id": taken.event_id, "type": taken.event_type, "correlation_id": correlation_id})
+        print_json({"event_id": taken.event_id, "type": taken.event_type, "correlation_id": taken.correlation_id})
     else:
-        say(f"{taken.event_type} {taken.event_id}", f"spine journey {correlation_id}")
+        say(f"{taken.event_type} {taken.event_id}", f"spine journey {taken.correlation_id}")
 
 
 def _show(person: Acting, found: list[Recorded], last: Place, *, as_json: bool) -> Place:

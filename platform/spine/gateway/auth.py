@@ -51,7 +51,13 @@ class Visit:
         """The request's correlation id: the one in its body, else the one in its header, else a new one."""
         if correlation_id is not None:
             self._request.state.correlation_id = correlation_id
+            self._request.state.correlation_given = True
         return str(self._request.state.correlation_id)
+
+    @property
+    def names_its_flow(self) -> bool:
+        """Whether the caller gave a correlation id, in the body or in the header; else it is one that we made."""
+        return bool(self._request.state.correlation_given)
 
     @contextmanager
     def reading(self, needed: Role = Role.VIEWER) -> Iterator[Work]:

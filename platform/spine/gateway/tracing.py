@@ -33,7 +33,8 @@ class Tracing:
         headers = Headers(scope=scope)
         given = headers.get(CORRELATION_HEADER, "")
         state = scope.setdefault("state", {})
-        state["correlation_id"] = given if _CORRELATION.fullmatch(given) else str(new_id())
+        state["correlation_given"] = bool(_CORRELATION.fullmatch(given))
+        state["correlation_id"] = given if state["correlation_given"] else str(new_id())
         begun = False
         method = scope["method"]
         with (

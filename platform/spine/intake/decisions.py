@@ -12,6 +12,7 @@ from spine.clock import Clock
 from spine.db import Connection
 from spine.errors import InvalidInput, SchemaViolation
 from spine.identity import Principal
+from spine.intake.flow import flow_of_approval, inside
 from spine.policy import PolicyTable
 from spine.registry import Registry
 
@@ -54,17 +55,18 @@ def take_decision(
                     )
                     raise SchemaViolation(f"the edited payload of {action!r} does not fit: {found}") from None
 
-    return approvals.decide(
-        conn,
-        tenant_id=principal.tenant_id,
-        approval_id=approval_id,
-        decision_id=decision_id,
-        verdict=verdict,
-        principal=approvals.Principal(principal.id, principal.role.value, principal.actor_type),
-        reason=reason,
-        edited_payload=edited_payload,
-        digest=digest,
-        policy=policy,
-        clock=clock,
-        validate=validate,
-    )
+    with inside(flow_of_approval(conn, principal.tenant_id, approval_id), "approval.decide"):
+        return approvals.decide(
+            conn,
+            tenant_id=principal.tenant_id,
+            approval_id=approval_id,
+            decision_id=decision_id,
+            verdict=verdict,
+            principal=approvals.Principal(principal.id, principal.role.value, principal.actor_type),
+            reason=reason,
+            edited_payload=edited_payload,
+            digest=digest,
+            policy=policy,
+            clock=clock,
+            validate=validate,
+        )

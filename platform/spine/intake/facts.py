@@ -15,6 +15,8 @@ from spine.errors import Conflict, NotAllowed, SchemaViolation, UnknownEventType
 from spine.identity import Principal
 from spine.ids import derived_id
 from spine.intake.envelopes import audited, checked, wrapped
+from spine.intake.flow import Flow, flow_named, flow_that_hears, inside
+from spine.registry import Registry
 
 OWN_DOMAINS = frozenset({"approval", "effect", "governance", "task", "workflow"})
 """Events that are the platform's own word about itself: nobody else may say them."""
@@ -32,11 +34,14 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """An event as somebody outside tells it. `source` and `external_id` are its teller's own (CloudEvents); both or neither."""
+    """An event as somebody outside tells it. `source` and `external_id` are its teller's own (CloudEvents); both or neither.
+
+    Without a `correlation_id` it joins the flow that listens for it, if there is one (a reply joins its sequence).
+    """
 
     type: str
     data: Mapping[str, Any]
-    correlation_id: str
+    correlation_id: str | None = None
     subject: str | None = None
     causation_id: str | None = None
     partition_key: str | None = None
@@ -56,8 +61,10 @@ def event_type_of(name: str) -> str:
         raise UnknownEventType(f"no event {name!r} in the catalogue{hint} It has: {', '.join(sorted(ALIASES))}") from error
 
 
-def publish_fact(conn: Connection, fact: Fact, *, principal: Principal, clock: Clock, call_id: str) -> Taken:
-    """Put an event on the log for a principal.
+def publish_fact(
+    conn: Connection, fact: Fact, *, principal: Principal, registry: Registry, clock: Clock, call_id: str, new_flow: str
+) -> Taken:
+    """Put an event on the log for a principal; `new_flow` is its correlation id when it belongs to no flow there is.
 
     Its source becomes `/gateway/<principal>`, its teller's own behind a `#`, so that nobody can use up the ids of our planes.
     Raises UnknownEventType naming the nearest, SchemaViolation naming the field, NotAllowed for the platform's own events,
@@ -72,22 +79,27 @@ def publish_fact(conn: Connection, fact: Fact, *, principal: Principal, clock: C
             f"'subject': {fact.subject!r} is not what the data names, {data.SUBJECT!r} = {data.subject()!r}: leave it out"
         )
     _refuse_unguarded(conn, principal.tenant_id, data)
-    envelope = wrapped(
-        data,
-        principal=principal,
-        clock=clock,
-        correlation_id=fact.correlation_id,
-        event_id=_event_id(fact, principal, call_id),
-        source=f"#{fact.source}" if fact.source else "",
-        causation_id=fact.causation_id,
-        partition_key=fact.partition_key,
-        occurred_at=fact.occurred_at,
-        traceparent=fact.traceparent,
-    )
-    new = bool(eventlog.append(conn, [envelope]))
-    if new:
-        audited(conn, envelope, principal, clock, "event.published", detail={"type": event_type})
-    return Taken(event_id=envelope.id, event_type=event_type, correlation_id=fact.correlation_id, new=new)
+    if fact.correlation_id is None:
+        flow = flow_that_hears(conn, registry, data, principal.tenant_id) or Flow(correlation_id=new_flow)
+    else:
+        flow = flow_named(conn, principal.tenant_id, fact.correlation_id)
+    with inside(flow, "event.publish"):
+        envelope = wrapped(
+            data,
+            principal=principal,
+            clock=clock,
+            correlation_id=flow.correlation_id,
+            event_id=_event_id(fact, principal, call_id),
+            source=f"#{fact.source}" if fact.source else "",
+            causation_id=fact.causation_id or flow.causation_id,
+            partition_key=fact.partition_key,
+            occurred_at=fact.occurred_at,
+            traceparent=flow.traceparent or fact.traceparent,
+        )
+        new = bool(eventlog.append(conn, [envelope]))
+        if new:
+            audited(conn, envelope, principal, clock, "event.published", detail={"type": event_type})
+    return Taken(event_id=envelope.id, event_type=event_type, correlation_id=flow.correlation_id, new=new)
 
 
 def _event_id(fact: Fact, principal: Principal, call_id: str) -> UUID | str:

@@ -15,6 +15,7 @@ from spine.db import Connection
 from spine.errors import SchemaViolation, TenantMismatch
 from spine.ids import derived_id, new_id
 from spine.intake.envelopes import checked
+from spine.intake.flow import Flow, inside
 from spine.telemetry import current_traceparent
 
 WEBHOOK_PROVIDERS = ("esign",)
@@ -63,38 +64,39 @@ def take_webhook(
     except (ValidationError, SchemaViolation) as error:
         _keep_dead(conn, tenant_id, provider, webhook_id, body, _reason(error))
         return WebhookTaken(outcome="dead_letter")
-    correlation_id, causation_id = _flow_of(conn, tenant_id, report)
+    flow = _flow_of(conn, tenant_id, report)
     speaker = Actor(ActorType.EXECUTOR_SYSTEM, provider)
-    envelope = eventlog.publish(
-        conn,
-        data,
-        tenant_id=tenant_id,
-        source=f"/gateway/webhooks/{provider}",
-        correlation_id=correlation_id,
-        causation_id=causation_id,
-        event_id=derived_id("webhook", tenant_id, provider, webhook_id),
-        now=clock.now(),
-        traceparent=current_traceparent(),
-        actor_type=speaker.type,
-    )
-    audit.record(
-        conn,
-        tenant_id=tenant_id,
-        actor=speaker,
-        action="webhook.received",
-        subject_type="event",
-        subject_id=envelope.id,
-        now=clock.now(),
-        correlation_id=correlation_id,
-        detail={"webhook_id": webhook_id, "status": report.status},
-    )
-    return WebhookTaken(outcome="published", event_id=envelope.id, correlation_id=correlation_id)
+    with inside(flow, "webhook.take"):
+        envelope = eventlog.publish(
+            conn,
+            data,
+            tenant_id=tenant_id,
+            source=f"/gateway/webhooks/{provider}",
+            correlation_id=flow.correlation_id,
+            causation_id=flow.causation_id,
+            event_id=derived_id("webhook", tenant_id, provider, webhook_id),
+            now=clock.now(),
+            traceparent=flow.traceparent or current_traceparent(),
+            actor_type=speaker.type,
+        )
+        audit.record(
+            conn,
+            tenant_id=tenant_id,
+            actor=speaker,
+            action="webhook.received",
+            subject_type="event",
+            subject_id=envelope.id,
+            now=clock.now(),
+            correlation_id=flow.correlation_id,
+            detail={"webhook_id": webhook_id, "status": report.status},
+        )
+    return WebhookTaken(outcome="published", event_id=envelope.id, correlation_id=flow.correlation_id)
 
 
-def _flow_of(conn: Connection, tenant_id: str, report: _Report) -> tuple[str, str | None]:
+def _flow_of(conn: Connection, tenant_id: str, report: _Report) -> Flow:
     """The flow that a report belongs to: that of the effect which made the envelope, else the deal's, else one of its own."""
     row = conn.execute(
-        "select i.correlation_id, null::uuid as event_id from effects e join intents i using (tenant_id, intent_id) "
+        "select i.correlation_id, null::uuid as event_id, i.traceparent from effects e join intents i using (tenant_id, intent_id) "
         "where e.tenant_id = %(tenant)s and e.plugin = 'esign' and e.provider_reference = %(envelope)s and i.correlation_id is not null "
         "limit 1",
         {"tenant": tenant_id, "envelope": report.envelope_id},
@@ -103,14 +105,15 @@ def _flow_of(conn: Connection, tenant_id: str, report: _Report) -> tuple[str, st
     row = (
         row
         or conn.execute(
-            "select correlation_id, event_id from events where tenant_id = %(tenant)s and subject = %(deal)s and type = any(%(types)s) "
-            "order by position desc limit 1",
+            "select correlation_id, event_id, envelope ->> 'traceparent' as traceparent from events "
+            "where tenant_id = %(tenant)s and subject = %(deal)s and type = any(%(types)s) order by position desc limit 1",
             {"tenant": tenant_id, "deal": report.deal_id, "types": [SignatureRequested.TYPE, DealWon.TYPE]},
         ).fetchone()
     )
     if row is None:
-        return str(new_id()), None
-    return row["correlation_id"], None if row["event_id"] is None else str(row["event_id"])
+        return Flow(correlation_id=str(new_id()))
+    causation_id = None if row["event_id"] is None else str(row["event_id"])
+    return Flow(correlation_id=row["correlation_id"], causation_id=causation_id, traceparent=row["traceparent"])
 
 
 def _keep_dead(conn: Connection, tenant_id: str, provider: str, webhook_id: str, body: Mapping[str, Any], why: str) -> None:

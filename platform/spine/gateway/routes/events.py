@@ -35,7 +35,7 @@ class FactBody(Body):
     partition_key: Line | None = None
     occurred_at: AwareDatetime | None = None
 
-    def fact(self, correlation_id: str) -> Fact:
+    def fact(self, correlation_id: str | None) -> Fact:
         named = self.model_dump(exclude={"tenant_id", "correlation_id"})
         return Fact(**named, correlation_id=correlation_id)
 
@@ -63,7 +63,7 @@ class CloudEventBody(Strict):
     def correlation_id(self) -> str | None:
         return self.correlationid
 
-    def fact(self, correlation_id: str) -> Fact:
+    def fact(self, correlation_id: str | None) -> Fact:
         return Fact(
             type=self.type,
             data=self.data,
@@ -90,13 +90,21 @@ class EventAccepted(View):
 @router.post("/events", status_code=202, response_model=EventAccepted)
 def post_event(body: CloudEventBody | FactBody, visit: Visiting) -> JSONResponse:
     """Tell a fact: in our terms, or as a CloudEvent in structured mode. 202: it is on the log, and nothing has come of it yet."""
-    correlation_id = visit.correlate(body.correlation_id)
+    request_id = visit.correlate(body.correlation_id)
 
     def tell(work: Work) -> Answer:
-        fact = body.fact(correlation_id)
-        taken = publish_fact(work.conn, fact, principal=work.principal, clock=work.services.clock, call_id=work.call_id)
-        accepted = EventAccepted(event_id=taken.event_id, type=taken.event_type, correlation_id=correlation_id, new=taken.new)
-        return Answer(status=202, body=accepted.model_dump(mode="json"), headers={"Location": f"/v1/journeys/{correlation_id}"})
+        taken = publish_fact(
+            work.conn,
+            body.fact(request_id if visit.names_its_flow else None),
+            principal=work.principal,
+            registry=work.services.registry,
+            clock=work.services.clock,
+            call_id=work.call_id,
+            new_flow=request_id,
+        )
+        visit.correlate(taken.correlation_id)
+        accepted = EventAccepted(event_id=taken.event_id, type=taken.event_type, correlation_id=taken.correlation_id, new=taken.new)
+        return Answer(status=202, body=accepted.model_dump(mode="json"), headers={"Location": f"/v1/journeys/{taken.correlation_id}"})
 
     said = body.model_dump(mode="json")
     if isinstance(body, CloudEventBody):
