@@ -51,7 +51,7 @@ def show(conn: Connection, *, tenant_id: str, dead_letter_id: UUID) -> DeadLette
     """Raises NotFound."""
     row = conn.execute("select * from dead_letters where tenant_id = %s and dead_letter_id = %s", (tenant_id, dead_letter_id)).fetchone()
     if row is None:
-        raise NotFound(f"no dead letter {str(dead_letter_id)!r} of tenant {tenant_id!r}: `spine` lists those there are by state")
+        raise NotFound(f"no dead letter {str(dead_letter_id)!r} of tenant {tenant_id!r}: `spine dead-letters list` shows those there are")
     return DeadLetter(**row)
 
 

@@ -51,6 +51,7 @@ _COMMANDS: Mapping[str, str] = {
     "events": "events",
     "approvals": "approvals",
     "intents": "intents",
+    "dead-letters": "dead_letters",
     "journey": "journey",
     "keys": "keys",
 }
