@@ -7,6 +7,8 @@ from data_jobs.defs.crm.checks import CHECKS as CRM_CHECKS
 from data_jobs.defs.crm.jobs import crm_to_commitments, nightly
 from data_jobs.defs.heartbeat.assets import heartbeat
 from data_jobs.defs.heartbeat.jobs import heartbeat_job, heartbeat_schedule
+from data_jobs.defs.housekeeping.assets import housekeeping
+from data_jobs.defs.housekeeping.jobs import housekeeping_job, housekeeping_schedule
 from data_jobs.io import ParquetIOManager
 from data_jobs.resources import Platform
 
@@ -14,10 +16,10 @@ from data_jobs.resources import Platform
 def definitions(platform: Platform) -> dg.Definitions:
     """The location's composition root. `platform` opens nothing before a run asks."""
     return dg.Definitions(
-        assets=[*CRM_ASSETS, heartbeat],
+        assets=[*CRM_ASSETS, heartbeat, housekeeping],
         asset_checks=CRM_CHECKS,
-        jobs=[crm_to_commitments, heartbeat_job],
-        schedules=[nightly, heartbeat_schedule],
+        jobs=[crm_to_commitments, heartbeat_job, housekeeping_job],
+        schedules=[nightly, heartbeat_schedule, housekeeping_schedule],
         resources={"platform": platform, "io_manager": ParquetIOManager(platform)},
         # Steps take milliseconds; a process for each would take seconds.
         executor=dg.in_process_executor,

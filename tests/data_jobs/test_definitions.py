@@ -55,11 +55,12 @@ def test_every_blocking_check_stops_the_publication() -> None:
     assert {key.asset_key for key in blocking} <= leads_there
 
 
-def test_the_heartbeat_beats_from_the_start_and_the_nightly_job_waits_to_be_turned_on() -> None:
+def test_heartbeat_and_housekeeping_run_from_the_start_and_the_nightly_job_waits_to_be_turned_on() -> None:
     repository = defs.get_repository_def()
     statuses = {schedule.name: schedule.default_status for schedule in repository.schedule_defs}
     assert statuses == {
         "heartbeat_every_ten_minutes": dg.DefaultScheduleStatus.RUNNING,
+        "housekeeping_daily": dg.DefaultScheduleStatus.RUNNING,
         "crm_to_commitments_nightly": dg.DefaultScheduleStatus.STOPPED,
     }
     assert repository.has_job("crm_to_commitments")

@@ -1,0 +1,1 @@
+"""What the platform may forget, forgotten daily."""
