@@ -62,7 +62,7 @@ async def _perform(home: Path, crm: Path | None, *, keep: bool, rate: float, por
     options = Options(ports=ports, providers=True, environment=environment)
     async with Stack.start(home, options, report=_reporter(console)) as stack:
         settings = Settings.load(home=home)
-        play = Play(settings=settings, export=export, providers_url=f"{stack.addresses['providers']}", say=console.print)
+        play = Play(settings=settings, export=export, providers_url=f"{stack.addresses['providers']}", tell=console.print)
         outcome = await asyncio.to_thread(play.run)
         _show(outcome, console, home=home)
         if as_json:

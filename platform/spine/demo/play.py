@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ class Play:
     settings: Settings
     export: Path
     providers_url: str
-    say: Say
+    tell: Say
+    _began: float = field(default_factory=time.monotonic)
+
+    def say(self, line: str) -> None:
+        self.tell(f"{time.monotonic() - self._began:6.1f} s  {line}")
 
     def run(self) -> Outcome:
-        began = time.monotonic()
+        began = self._began
         clock = self.settings.business_clock()
         with Database.from_settings(self.settings) as database, httpx.Client() as client:
             tenant = self.settings.tenant
@@ -63,7 +67,7 @@ class Play:
         def progress(status: str, steps: int) -> None:
             if not told or told[-1] != (status, steps):
                 told.append((status, steps))
-                self.say(f"  run {status.lower()}, {steps} steps done")
+                self.say(f"run {status.lower()}, {steps} steps done")
 
         status = dagster.wait(run_id, progress=progress, timeout_seconds=RUN_TIMEOUT_SECONDS)
         return run_id, status, dagster.metadata(run_id)
