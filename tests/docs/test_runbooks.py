@@ -1,0 +1,54 @@
+"""What a runbook tells a person to run in an emergency runs."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from spine.db import Database
+from spine.errors import NotFound
+from spine.identity import Role, authenticate, issue_key
+from spine.ids import new_id
+
+RUNBOOKS = Path(__file__).parents[2] / "docs/runbooks"
+
+
+def test_the_program_that_settles_an_unknown_effect_gets_as_far_as_the_ledger(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPINE_HOME", str(tmp_path))
+    monkeypatch.setenv("SPINE_DATABASE_URL", database.app_url)
+    monkeypatch.setenv("SPINE_EMAIL_SMTP_URL", "smtp://127.0.0.1:1")
+    for name in ("SPINE_CRM_URL", "SPINE_ESIGN_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    [program] = re.findall(r"^```python\n(.*?)^```$", (RUNBOOKS / "unknown-effects.md").read_text(), re.MULTILINE | re.DOTALL)
+    nobodys = str(new_id())
+    with pytest.raises(NotFound, match=nobodys):
+        exec(compile(program.replace("INTENT_ID", nobodys), "unknown-effects.md", "exec"), {})
+
+
+def test_every_page_is_in_the_index_and_every_link_leads_somewhere() -> None:
+    index = (RUNBOOKS / "README.md").read_text()
+    for page in RUNBOOKS.glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, f"{page.name} is not in the index"
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name} links {link}, which is not there"
+
+
+def sql_of(page: str) -> str:
+    [block] = re.findall(r"^```sql\n(.*?)^```$", (RUNBOOKS / page).read_text(), re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+def test_the_ledgers_line_is_found_with_the_rights_that_the_page_names(database: Database) -> None:
+    with psycopg.connect(database.app_url, autocommit=True) as conn:
+        conn.execute(sql_of("unknown-effects.md").replace("INTENT_ID", str(new_id())))
+
+
+def test_a_key_that_somebody_still_has_becomes_an_admins(database: Database) -> None:
+    with database.tenant("demo") as conn:
+        key = issue_key(conn, tenant_id="demo", principal_id="sara.ops", role=Role.VIEWER)
+    with psycopg.connect(database.app_url, autocommit=True) as conn:
+        conn.execute(sql_of("keys-and-roles.md").replace("KEY_ID", key.split(".")[2]))
+    assert authenticate(database, key).role is Role.ADMIN
