@@ -15,7 +15,7 @@ from spine.db import Connection, Database
 from spine.errors import SchemaViolation
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
-ALL = Selection(threshold=0.6, max_leads=10, window_days=30, max_deals=10, currency="USD")
+ALL = Selection(threshold=0.6, max_leads=10, max_leads_per_account=10, window_days=30, max_deals=10, currency="USD")
 PRODUCTS = pl.DataFrame(
     {"product": ["Lumo Pro"], "series": ["Lumo"], "sales_price": [Decimal("4780.00")]}, schema_overrides={"sales_price": MONEY}
 )
@@ -94,6 +94,17 @@ def test_the_best_leads_and_the_most_recent_deals_come_first_and_the_rest_is_cou
     assert [lead.lead_id for lead in found.leads] == ["E1", "E3", "E2"]
     assert [deal.deal_id for deal in found.deals] == ["W3", "W2"]
     assert found.left_out == {"deal_over_limit": 2, "lead_over_limit": 1}
+
+
+def test_an_account_gets_its_best_lead_only_and_the_others_are_counted() -> None:
+    opportunities = rows(
+        *(opportunity(f"A{n}", "Engaging", account="Juno Partners") for n in range(3)),
+        opportunity("B", "Engaging", account="Globex"),
+        opportunity("W", "Won"),
+    )
+    found = selected(opportunities, scored(A0=0.7, A1=0.9, A2=0.8, B=0.6), replace(ALL, max_leads_per_account=1))
+    assert [lead.lead_id for lead in found.leads] == ["A1", "B"]
+    assert found.left_out == {"lead_of_an_account_with_better_ones": 2}
 
 
 def test_an_event_carries_the_contact_by_reference_and_exact_money() -> None:

@@ -212,6 +212,7 @@ def lead_score_evaluation(lead_scores: pl.DataFrame) -> Result:
 class PublicationConfig(dg.Config):
     threshold: float = Field(default=0.6, ge=0, le=1, description="Leads below this score are not worked on.")
     max_leads: int = Field(default=20, ge=0, description="At most so many leads of one export, best first.")
+    max_leads_per_account: int = Field(default=1, ge=1, description="At most so many of one account, best first: they share a contact.")
     window_days: int = Field(default=30, ge=0, description="Deals won longer before the export's latest day have had their contract.")
     max_deals: int = Field(default=8, ge=0, description="At most so many deals of one export, most recent first.")
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$", description="ISO 4217; the export names none.")
@@ -220,6 +221,7 @@ class PublicationConfig(dg.Config):
         return Selection(
             threshold=self.threshold,
             max_leads=self.max_leads,
+            max_leads_per_account=self.max_leads_per_account,
             window_days=self.window_days,
             max_deals=self.max_deals,
             currency=self.currency,

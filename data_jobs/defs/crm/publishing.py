@@ -30,10 +30,15 @@ ALREADY_PUBLISHED = "already_published"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """`threshold` is a probability; the export names no currency, so it is given here."""
+    """`threshold` is a probability; the export names no currency, so it is given here.
+
+    `max_leads_per_account`: an account is one contact, and sequences to one contact share its weekly cap of two messages; more
+    of them at once would only wait for each other, for weeks.
+    """
 
     threshold: float
     max_leads: int
+    max_leads_per_account: int
     window_days: int
     max_deals: int
     currency: str
@@ -70,13 +75,15 @@ def select(opportunities: pl.DataFrame, scores: pl.DataFrame, products: pl.DataF
         products.select("product", "sales_price"), on="product", how="left", maintain_order="left"
     )
     judged = rows.with_columns(why=_why_not(selection, today))
-    leads = judged.filter(pl.col("why").is_null() & (pl.col("deal_stage") == "Engaging")).sort(
+    ranked = judged.filter(pl.col("why").is_null() & (pl.col("deal_stage") == "Engaging")).sort(
         pl.col("score"), pl.col("opportunity_id"), descending=[True, False]
     )
+    leads = ranked.filter(pl.int_range(pl.len()).over("account") < selection.max_leads_per_account)
     deals = judged.filter(pl.col("why").is_null() & (pl.col("deal_stage") == "Won")).sort(
         pl.col("close_date"), pl.col("opportunity_id"), descending=[True, False]
     )
     left_out = Counter(judged["why"].drop_nulls().to_list())
+    left_out["lead_of_an_account_with_better_ones"] = ranked.height - leads.height
     left_out["lead_over_limit"] = max(leads.height - selection.max_leads, 0)
     left_out["deal_over_limit"] = max(deals.height - selection.max_deals, 0)
     return Selected(
