@@ -1,5 +1,6 @@
 """`python -m data_jobs.sample [FOLDER]`: write the sample export, by default over the shipped one."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -7,7 +8,9 @@ from data_jobs.resources import SHIPPED_SAMPLE
 from data_jobs.sample.generator import generate
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED_SAMPLE
+    parser = argparse.ArgumentParser(prog="python -m data_jobs.sample", description="Write the sample CRM export: four CSV files.")
+    parser.add_argument("folder", nargs="?", type=Path, default=SHIPPED_SAMPLE, help="where to; default: over the shipped sample")
+    folder: Path = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in generate().items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

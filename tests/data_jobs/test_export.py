@@ -25,6 +25,10 @@ def removed(name: str) -> Callable[[Path], None]:
 BAD = {
     "a missing file": (removed(PRODUCTS), ["'products.csv' is missing", "export it again"]),
     "an empty file": (rewritten(SALES_TEAMS, lambda text: ""), ["'sales_teams.csv'", "is empty", "make it again"]),
+    "a header and nothing else": (
+        rewritten(PIPELINE, lambda text: text.splitlines(keepends=True)[0]),
+        ["'sales_pipeline.csv' has no rows:", "make it again"],
+    ),
     "a missing column": (
         rewritten(PIPELINE, lambda text: text.replace("close_value", "amount", 1)),
         ["'sales_pipeline.csv' has no column 'close_value'", "'amount'", "rename"],

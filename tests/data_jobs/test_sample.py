@@ -1,4 +1,7 @@
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 from data_jobs.defs.crm.export import COLUMNS
 from data_jobs.resources import SHIPPED_SAMPLE
@@ -24,3 +27,9 @@ def test_another_seed_gives_another_sample_of_the_same_shape() -> None:
     other = generate(seed=1)
     assert other != generate()
     assert {name: text.splitlines()[0] for name, text in other.items()} == {name: ",".join(columns) for name, columns in COLUMNS.items()}
+
+
+def test_asking_the_generator_for_help_writes_nothing(tmp_path: Path) -> None:
+    asked = subprocess.run([sys.executable, "-m", "data_jobs.sample", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "FOLDER" in asked.stdout.upper()
+    assert list(tmp_path.iterdir()) == []

@@ -159,6 +159,13 @@ def test_dagster_accepts_the_instance_that_is_written_for_it(tmp_path: Path, mon
     assert config["storage"]
 
 
+def test_a_run_whose_process_died_is_started_again_and_one_that_failed_by_itself_is_not(tmp_path: Path) -> None:
+    instance = yaml.safe_load((dagster_home.write(tmp_path, {}) / "dagster.yaml").read_text())
+    assert instance["run_retries"] == {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+    monitoring = instance["run_monitoring"]
+    assert monitoring["start_timeout_seconds"] + 2 * monitoring["poll_interval_seconds"] <= 90, "nobody waits for minutes"
+
+
 def test_the_committed_workspace_has_the_locations_that_the_stack_serves() -> None:
     entries = [entry["python_module"] for entry in yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]]
     assert {entry["location_name"]: entry["module_name"] for entry in entries} == dagster_home.LOCATIONS

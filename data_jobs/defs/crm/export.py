@@ -67,6 +67,8 @@ def parse(name: str, content: bytes, columns: tuple[str, ...]) -> pl.DataFrame:
         rows = [_row(name, reader.line_num, header, cells) for cells in reader if cells]
     except csv.Error as error:
         raise BadExport(f"{name!r} line {reader.line_num} is not CSV ({error}): quote cells that hold commas or line breaks") from error
+    if not rows:
+        raise BadExport(f"{name!r} has no rows: only its header came, so the export was cut off or its filter left nothing; make it again")
     wanted = [header.index(column) for column in columns]
     data: dict[str, list[int] | list[str]] = {"line": [line for line, _ in rows]}
     data |= {column: [cells[place] for _, cells in rows] for column, place in zip(columns, wanted, strict=True)}

@@ -19,7 +19,7 @@ from spine.errors import Misconfigured
 from spine.journey import Journey
 from spine.settings import Settings
 from spine.stack import Change, Options, Stack, State, interruptible
-from spine.stack.orphans import lock
+from spine.stack.orphans import lock, make_home
 
 MARKER = "made-by-spine-demo"  # only a folder that holds this file is ever deleted
 RATE = 14_400.0  # four business hours a second: a week of follow-ups in under a minute
@@ -80,12 +80,12 @@ def _export_in_fresh_home(home: Path, crm: Path | None) -> Path:
     """Wipe what an earlier demo left; refuse a folder that is somebody's. Returns the export to run on."""
     if crm is not None and not crm.is_dir():
         raise Misconfigured(f"--crm {str(crm)!r} is not a folder: give the folder that holds accounts.csv, products.csv and the others")
-    if home.exists() and any(home.iterdir()):
+    if home.is_dir() and any(home.iterdir()):
         if not (home / MARKER).exists():
             raise Misconfigured(f"{str(home)!r} is not empty and was not made by `spine demo`: choose another --home")
         _refuse_while_running(home)
         shutil.rmtree(home)
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     (home / MARKER).touch()
     return crm.absolute() if crm else sample_export(home / "export")
 

@@ -27,7 +27,12 @@ run_coordinator:
   config: {{dequeue_interval_seconds: 1, dequeue_use_threads: true}}
 concurrency:
   runs: {{max_concurrent_runs: 4}}
-run_monitoring: {{enabled: true, start_timeout_seconds: 180, poll_interval_seconds: 15}}
+# A run whose process died with its code server is found by the monitor and started once more. Repeating is safe: an asset replaces
+# its own partition, and a publication is recorded by its key, so what was published before the death is not published again. A run
+# that failed by itself, such as one over a bad export, would only fail again and is left alone. Whether a run that had begun still
+# lives is a question that Dagster's local launcher cannot answer: only the last limit, an hour, ends one that does not.
+run_monitoring: {{enabled: true, start_timeout_seconds: 60, poll_interval_seconds: 10, max_runtime_seconds: 3600}}
+run_retries: {{enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false}}
 retention:
   sensor: {{purge_after_days: {{skipped: 1, success: 7, failure: 30}}}}
   schedule: {{purge_after_days: 30}}

@@ -1,6 +1,7 @@
 """What a supervisor that was killed leaves running, found by process id *and* start time, and ended."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ from typing import IO, Any
 
 import psutil
 
-from spine.errors import Conflict
+from spine.errors import Conflict, Misconfigured
 
 PROCESSES_FILE = "processes.json"  # the supervisor's list of its processes, rewritten at every change
 LOCK_FILE = "lock"
@@ -23,13 +24,24 @@ class AlreadyRunning(Conflict):
     code = "already-running"
 
 
+def make_home(home: Path) -> None:
+    """Raises Misconfigured when no folder can be there: a file is in the way, or the account may not write."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _no_home(home, error) from error
+
+
 def lock(home: Path) -> IO[str]:
     """Hold `home` for as long as the returned file is open; the kernel lets go when the process dies, however it dies.
 
-    Raises AlreadyRunning, naming the process that holds it.
+    Raises AlreadyRunning, naming the process that holds it, and Misconfigured when the home cannot be made or written to.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    file = open(home / LOCK_FILE, "a+")  # noqa: SIM115  open for as long as the lock is held
+    make_home(home)
+    try:
+        file = open(home / LOCK_FILE, "a+")  # noqa: SIM115  open for as long as the lock is held
+    except OSError as error:
+        raise _no_home(home, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -48,14 +60,24 @@ def lock(home: Path) -> IO[str]:
 def supervisor_pid(home: Path) -> int | None:
     """The process that holds the home, or None when nobody does."""
     path = home / LOCK_FILE
-    if not path.exists():
-        return None
+    try:
+        if not path.exists():
+            if home.exists() and not home.is_dir():
+                raise _no_home(home, NotADirectoryError(errno.ENOTDIR, "it is a file"))
+            return None
+    except PermissionError as error:
+        raise _no_home(home, error) from error
     with open(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return int(file.read().strip() or 0) or None
         return None
+
+
+def _no_home(home: Path, error: OSError) -> Misconfigured:
+    why = "it is a file" if home.is_file() else error.strerror
+    return Misconfigured(f"{str(home)!r} cannot hold the state of a stack ({why}): set SPINE_HOME to a folder that you may write to")
 
 
 def end_orphans(home: Path, patience: float = 4.0) -> list[str]:
