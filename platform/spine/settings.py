@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
+def tenant_named() -> str | None:
+    """The tenant that SPINE_TENANT (or SPINE_TENANT_FILE) names: a person's word, unlike the stack's and the default of `Settings.tenant`."""
+    return {**_from_files(), **_from_environment()}.get("tenant")
+
+
 def variable_of(name: str) -> str:
     """`temporal_address` → `TEMPORAL_ADDRESS`, everything of ours → `SPINE_…`."""
     alias = Settings.model_fields[name].validation_alias

@@ -19,9 +19,9 @@ from rich.text import Text
 
 from spine.clock import BusinessClock
 from spine.db import Connection, Database
-from spine.errors import InvalidInput, ProviderUnavailable
-from spine.identity import Principal, Role, authenticate
-from spine.settings import Settings
+from spine.errors import InvalidInput, ProviderUnavailable, TenantMismatch
+from spine.identity import Principal, Role, authenticate, tenant_of
+from spine.settings import Settings, tenant_named
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
 
@@ -47,11 +47,19 @@ class Acting:
 
 
 @contextmanager
-def acting(needed: Role = Role.VIEWER) -> Iterator[Acting]:
-    """Whoever SPINE_API_KEY belongs to. Raises Misconfigured, NotAuthenticated, NotAllowed, and ProviderUnavailable
-    when the database does not answer."""
+def acting(needed: Role = Role.VIEWER, tenant: str | None = None) -> Iterator[Acting]:
+    """Whoever SPINE_API_KEY belongs to, in that key's tenant: a person who names another one (`tenant`, else SPINE_TENANT) meant another.
+
+    Raises Misconfigured, NotAuthenticated, TenantMismatch, NotAllowed, and ProviderUnavailable when the database does not answer.
+    """
     settings = Settings.load()
     presented = settings.require("api_key")
+    named, mine = tenant_named() if tenant is None else tenant, tenant_of(presented)
+    if named is not None and named != mine:
+        raise TenantMismatch(
+            f"tenant {named!r} is named, but the key that is presented is of tenant {mine!r}: set SPINE_API_KEY to a key of {named!r}, "
+            f"or leave --tenant and SPINE_TENANT out to act in {mine!r}"
+        )
     with reaching(settings) as database:
         principal = authenticate(database, presented)
         principal.require(needed)

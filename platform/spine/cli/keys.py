@@ -12,11 +12,13 @@ from spine import audit
 from spine.audit import Actor
 from spine.cli.acting import Json, acting, print_json, print_table, reaching, say, traced
 from spine.db import Connection
-from spine.errors import NotAuthenticated
-from spine.identity import KeyRecord, Role, issue_key, list_keys, revoke_key
-from spine.settings import Settings
+from spine.errors import InvalidInput, NotAuthenticated
+from spine.identity import KeyRecord, Role, is_tenant, issue_key, list_keys, revoke_key, tenant_of
+from spine.settings import Settings, tenant_named
 
 app = typer.Typer(help="API keys: who may come in, and as what.", rich_markup_mode="rich", no_args_is_help=True)
+
+Tenant = Annotated[str | None, typer.Option(help="The tenant that is meant; if left out, SPINE_TENANT, or the one of the key presented.")]
 
 
 @app.command()
@@ -24,18 +26,20 @@ def issue(
     principal: Annotated[str, typer.Option(help="Whose key: a name such as sara.ops, never an address.")],
     role: Annotated[Role, typer.Option(help="viewer reads, operator asks, approver decides, admin issues keys.")],
     actor: Annotated[ActorType, typer.Option(help="What the principal is; only people decide approvals.")] = ActorType.HUMAN,
+    tenant: Tenant = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and print it: it cannot be shown again.
 
-    Needs an admin's key; a tenant that has none at all gets its first one, an admin's, from whoever can reach the database.
+    Needs an admin's key of the tenant. A tenant that has no key at all gets its first one, an admin's, from whoever can reach the
+    database: name it with --tenant.
     """
     settings = Settings.load()
     with traced("keys issue"):
-        if settings.api_key is None:
-            key = _first(settings, principal, role, actor)
+        if (fresh := _without_keys(settings, tenant)) is not None:
+            key = _first(settings, fresh, principal, role, actor)
         else:
-            with acting(Role.ADMIN) as person, person.transaction() as conn:
+            with acting(Role.ADMIN, tenant) as person, person.transaction() as conn:
                 tenant_id = person.principal.tenant_id
                 key = issue_key(conn, tenant_id=tenant_id, principal_id=principal, role=role, actor_type=actor)
                 by = Actor(person.principal.actor_type, person.principal.id)
@@ -47,9 +51,9 @@ def issue(
 
 
 @app.command("list")
-def list_(as_json: Json = False) -> None:
+def list_(tenant: Tenant = None, as_json: Json = False) -> None:
     """Show the tenant's keys, without their secrets."""
-    with acting(Role.ADMIN) as person:
+    with acting(Role.ADMIN, tenant) as person:
         with person.transaction() as conn:
             found = list_keys(conn, person.principal.tenant_id)
         if as_json:
@@ -63,9 +67,9 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(metavar="KEY_ID")]) -> None:
+def revoke(key_id: Annotated[str, typer.Argument(metavar="KEY_ID")], tenant: Tenant = None) -> None:
     """Refuse a key from now on."""
-    with traced("keys revoke"), acting(Role.ADMIN) as person, person.transaction() as conn:
+    with traced("keys revoke"), acting(Role.ADMIN, tenant) as person, person.transaction() as conn:
         tenant_id = person.principal.tenant_id
         revoked = revoke_key(conn, tenant_id=tenant_id, key_id=key_id)
         by = Actor(person.principal.actor_type, person.principal.id)
@@ -88,14 +92,29 @@ class KeyView(BaseModel):
         return cls(**asdict(record))
 
 
-def _first(settings: Settings, principal: str, role: Role, actor: ActorType) -> str:
+def _without_keys(settings: Settings, tenant: str | None) -> str | None:
+    """The tenant that is meant, if no key that is presented can speak for it and it may be due its first one; else None.
+
+    With a key of another tenant, which a running stack always presents, only a tenant that a person named counts.
+    """
+    named = tenant_named() if tenant is None else tenant
+    if settings.api_key is None:
+        return settings.tenant if named is None else named
+    if named is None or named == tenant_of(settings.api_key.get_secret_value()):
+        return None
+    if not is_tenant(named):
+        raise InvalidInput(f"tenant {named!r} is not letters, digits, '.', '_', '-' (at most 63, starting with a letter or digit)")
+    with reaching(settings) as database, database.tenant(named) as conn:
+        return None if list_keys(conn, named) else named
+
+
+def _first(settings: Settings, tenant_id: str, principal: str, role: Role, actor: ActorType) -> str:
     """Whoever holds the database's address could write the row by hand: this is no more, and on record."""
-    tenant_id = settings.tenant
     with reaching(settings) as database, database.tenant(tenant_id) as conn:
         if list_keys(conn, tenant_id) or role is not Role.ADMIN:
             raise NotAuthenticated(
-                f"SPINE_API_KEY is not set: issuing keys of tenant {tenant_id!r} takes an admin's key; only a tenant's very first key, "
-                "an admin's, is made without one"
+                f"no key of tenant {tenant_id!r} is presented (SPINE_API_KEY): issuing its keys takes an admin's key; "
+                "only a tenant's very first key, an admin's, is made without one"
             )
         key = issue_key(conn, tenant_id=tenant_id, principal_id=principal, role=role, actor_type=actor)
         by = Actor(ActorType.EXECUTOR_SYSTEM, "first-key")
