@@ -118,6 +118,11 @@ class Automation:
         """`tenant/automation/key`: the idempotency key of the start, on every path that leads to it."""
         return f"{tenant_id}/{self.name}/{key}"
 
+    def key_of_input(self, given: Any) -> str | None:
+        """The recipe's key for an input, found by the event's data that it carries; None for an input that carries none."""
+        facts = (getattr(given, name) for name in self.payload_model.model_fields)
+        return next((self.key(fact) for fact in facts if isinstance(fact, self.on)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Registry:

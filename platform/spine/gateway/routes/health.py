@@ -1,4 +1,4 @@
-"""GET /health: the process lives. GET /health/ready: it can do its work."""
+"""GET /health: the process lives. GET /health/ready: it can do its work. GET /: where everything is."""
 
 from typing import Literal
 
@@ -28,6 +28,23 @@ class Ready(View):
     database: str
     migrations: str
     temporal: str
+
+
+class Index(View):
+    """The listings take a key; `docs` is the page that explains every call."""
+
+    docs: Literal["/docs"] = "/docs"
+    openapi: Literal["/openapi.json"] = "/openapi.json"
+    ready: Literal["/health/ready"] = "/health/ready"
+    approvals: Literal["/v1/approvals"] = "/v1/approvals"
+    events: Literal["/v1/events"] = "/v1/events"
+    intents: Literal["/v1/intents"] = "/v1/intents"
+    automations: Literal["/v1/automations"] = "/v1/automations"
+
+
+@router.get("/")
+def get_index() -> Index:
+    return Index()
 
 
 @router.get("/health")

@@ -1,6 +1,6 @@
 """POST /v1/tasks: run an automation by hand."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -18,7 +18,11 @@ router = APIRouter(tags=["tasks"])
 
 class TaskBody(Body):
     automation: Line
-    key: Annotated[str, Field(description="what the automation is to work on; with the automation's name it makes the workflow's id")]
+    key: str | None = Field(
+        default=None,
+        description="what the automation is to work on; with the automation's name it makes the workflow's id. "
+        "May be left out where the payload says it (the lead's or the deal's id); another one than the payload's is refused",
+    )
     payload: dict[str, Any] = Field(default_factory=dict, description="the automation's own input; people are references, never addresses")
     correlation_id: CorrelationId | None = None
 
