@@ -187,7 +187,7 @@ def observation(settings: Settings, event: Seen, counts: Counter[str]) -> dg.Ass
 
 approvals = dg.AssetSpec(
     APPROVALS,
-    description="What waits for a person, counted for the installation's tenant. Decide in the console, or by `spine approvals`.",
+    description="What waits for a person, counted for the installation's tenant. Decide by `spine approvals`, or at the gateway.",
     group_name="commitments",
     kinds={"temporal"},
 )

@@ -1,5 +1,5 @@
-"""The table of contents of the business: each automation as data. What people read first, and what the router, the inventory,
-the console and Dagster's descriptions are made from. Imports messages only: Dagster's code location loads this file.
+"""The table of contents of the business: each automation as data. What people read first, and what the router, the inventory
+and Dagster's descriptions are made from. Imports messages only: Dagster's code location loads this file.
 """
 
 from datetime import timedelta
