@@ -17,11 +17,15 @@ class OutreachMessageSent(EventData):
     SUBJECT: ClassVar[str] = "lead_id"
 
     lead_id: Ref
+    """The lead, by the CRM's id."""
     intent_id: Ref
+    """The intent behind it, in our ledger."""
     step: Annotated[int, Field(ge=0, le=100)]
     """0 is the first message, 1 the first follow-up."""
     channel: Channel
+    """By which way it was said."""
     provider_message_id: Ref
+    """The message, by the provider's id."""
 
 
 class OutreachReplied(EventData):
@@ -31,9 +35,13 @@ class OutreachReplied(EventData):
     SUBJECT: ClassVar[str] = "lead_id"
 
     lead_id: Ref
+    """The lead, by the CRM's id."""
     contact_id: ContactRef
+    """The contact, by reference: `contact/` and the account's name as a slug."""
     channel: Channel
+    """By which way it was said."""
     message_ref: Ref
+    """The answer, by the id that its mailbox or provider gave it."""
 
 
 class OutreachCompleted(EventData):
@@ -43,5 +51,8 @@ class OutreachCompleted(EventData):
     SUBJECT: ClassVar[str] = "lead_id"
 
     lead_id: Ref
+    """The lead, by the CRM's id."""
     outcome: Literal["replied", "exhausted", "disqualified", "rejected", "not_contactable", "expired", "denied", "failed"]
+    """How it ended."""
     messages_sent: Annotated[int, Field(ge=0)]
+    """How many the contact got."""

@@ -13,8 +13,11 @@ class SignatureRequested(EventData):
     SUBJECT: ClassVar[str] = "deal_id"
 
     deal_id: Ref
+    """The deal, by the CRM's id."""
     envelope_id: Ref
+    """The provider's envelope."""
     intent_id: Ref
+    """The intent behind it, in our ledger."""
 
 
 class SignatureReported(EventData):
@@ -24,9 +27,13 @@ class SignatureReported(EventData):
     SUBJECT: ClassVar[str] = "deal_id"
 
     deal_id: Ref
+    """The deal, by the CRM's id."""
     envelope_id: Ref
+    """The provider's envelope."""
     status: Literal["created", "sent", "delivered", "signed", "completed", "declined", "voided", "expired"]
+    """Where the envelope is, in the provider's words."""
     reported_by: Literal["webhook", "poll"]
+    """How we heard of it."""
 
 
 class SignatureCompleted(EventData):
@@ -36,8 +43,11 @@ class SignatureCompleted(EventData):
     SUBJECT: ClassVar[str] = "deal_id"
 
     deal_id: Ref
+    """The deal, by the CRM's id."""
     envelope_id: Ref
+    """The provider's envelope."""
     signed_at: Instant
+    """When the last side signed."""
 
 
 class SignatureVoided(EventData):
@@ -47,5 +57,8 @@ class SignatureVoided(EventData):
     SUBJECT: ClassVar[str] = "deal_id"
 
     deal_id: Ref
+    """The deal, by the CRM's id."""
     envelope_id: Ref
+    """The provider's envelope."""
     reason: Text
+    """Why it was withdrawn."""
