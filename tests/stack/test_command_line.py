@@ -78,6 +78,23 @@ def test_a_wrong_option_and_a_wrong_value_are_told_apart(tmp_path: Path) -> None
     assert "'many' is none of default, auto" in done.stderr
 
 
+def test_a_home_that_cannot_be_a_folder_is_one_line_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        for command in (("up",), ("up", "--detach"), ("demo", "--home", str(home)), ("status",), ("down",)):
+            done = spine("--home", str(home), *command, home=tmp_path)
+            if command == ("status",) and home.name == "below":
+                continue  # what is not there has no stack; that it cannot be there is said by `up`
+            assert (done.returncode, len(done.stderr.splitlines())) == (7, 1), (command, done)
+            assert repr(str(home)) in done.stderr
+            assert "SPINE_HOME" in done.stderr
+
+
+def test_no_command_offers_shell_completion_of_its_own(tmp_path: Path) -> None:
+    for command in ("up", "approvals", "demo", "journey"):
+        assert "--install-completion" not in spine(command, "--help", home=tmp_path).stdout, command
+
+
 def test_make_without_a_fitting_python_says_what_to_install(tmp_path: Path) -> None:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         (tmp_path / name).write_text((ROOT / name).read_text())

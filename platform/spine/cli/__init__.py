@@ -48,6 +48,7 @@ _COMMANDS: Mapping[str, str] = {
     "reset": "stack",
     "demo": "demo",
     "automations": "automations",
+    "contacts": "contacts",
     "events": "events",
     "approvals": "approvals",
     "intents": "intents",
@@ -77,7 +78,7 @@ class _OnDemand(TyperGroup):
 def _command(name: str) -> Any:
     module = importlib.import_module(f"{__name__}.{_COMMANDS[name]}")
     if (group := getattr(module, "app", None)) is None:
-        group = typer.Typer(rich_markup_mode="rich")
+        group = typer.Typer(rich_markup_mode="rich", add_completion=False)
         group.command(name)(getattr(module, name))
     command: Any = typer.main.get_command(group)
     command = getattr(command, "commands", {}).get(name, command)  # one of several top-level commands that share a module

@@ -8,7 +8,7 @@ from spine.inventory import AutomationView, check, inventory
 from spine.policy import PolicyTable
 from spine.registry import Registry
 
-app = typer.Typer(help="What is plugged in.", rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(help="What is plugged in.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
 
 
 @app.command("list")

@@ -17,7 +17,7 @@ from spine.deadletters import DeadLetter
 from spine.errors import NotFound
 from spine.identity import Role
 
-app = typer.Typer(help="What nobody will try again by himself.", rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(help="What nobody will try again by himself.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
 
 DeadLetterId = Annotated[str, typer.Argument(metavar="DEAD_LETTER_ID")]
 

@@ -11,7 +11,7 @@ from spine.identity import Role
 from spine.intents import IntentState
 from spine.views import IntentView
 
-app = typer.Typer(help="What is to be done to the outside world.", rich_markup_mode="rich", no_args_is_help=True)
+app = typer.Typer(help="What is to be done to the outside world.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
 
 
 @app.command("list")

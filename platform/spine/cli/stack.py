@@ -19,15 +19,26 @@ from rich.table import Table
 
 from spine.settings import STACK_FILE, Settings
 from spine.stack import Change, Options, Stack, StackFailed, State, run_stack
-from spine.stack.orphans import LOCK_FILE, PROCESSES_FILE, AlreadyRunning, end_orphans, is_alive, lock, read_processes, supervisor_pid
+from spine.stack.orphans import (
+    LOCK_FILE,
+    PROCESSES_FILE,
+    AlreadyRunning,
+    end_orphans,
+    is_alive,
+    lock,
+    make_home,
+    read_processes,
+    supervisor_pid,
+)
 from spine.stack.postgres import destroy
 
-app = typer.Typer(rich_markup_mode="rich")
+app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 _out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 _STYLE = {State.READY: "green", State.DONE: "green", State.ELSEWHERE: "cyan", State.RESTARTING: "yellow", State.FAILED: "red"}
 _FILES = ("temporal.log", "postgres.log", STACK_FILE, PROCESSES_FILE, LOCK_FILE)
 _FOLDERS = ("temporal", "dagster", "providers", "data", "logs", "secrets")
 
+_DETACHED = "_SPINE_DETACHED"  # set for the process that `up --detach` leaves behind: no terminal, so no Ctrl-C
 _PROVIDERS: dict[bool | None, list[str]] = {True: ["--providers"], False: ["--no-providers"], None: []}
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
@@ -179,7 +190,8 @@ def _greet(stack: Stack, seconds: float) -> None:
         _out.print(f"  {f'API key, {role}':26} [yellow]{key}[/]")
     if stack.new_api_keys:
         _out.print("  these keys are shown this once; the command line uses the admin's", style="dim")
-    _out.print("stop it with Ctrl-C or `spine down`", style="dim")
+    detached = os.environ.get(_DETACHED) == str(stack.home)
+    _out.print("stop it with `spine down`" if detached else "stop it with Ctrl-C or `spine down`", style="dim")
 
 
 def _up_detached(ports: str, providers: bool | None, without: list[str]) -> None:
@@ -187,10 +199,11 @@ def _up_detached(ports: str, providers: bool | None, without: list[str]) -> None
     if (pid := supervisor_pid(home)) is not None:
         raise AlreadyRunning(f"a stack already runs in {str(home)!r} (pid {pid}): `spine status` shows it, `spine down` ends it")
     log = home / "logs" / "stack.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_home(home)
+    log.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "spine.cli", "up", "--ports", ports, *_PROVIDERS[providers]]
     command += [argument for name in without for argument in ("--without", name)]
-    environment = {**os.environ, "SPINE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": str(_out.width)}
+    environment = {**os.environ, "SPINE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": str(_out.width), _DETACHED: str(home)}
     with open(log, "wb") as sink:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=environment)
     try:
