@@ -4,13 +4,13 @@ What signers do comes back as a webhook, through the gateway; `find` is how we a
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from orchestration.plugins.http import Provider
-from orchestration.plugins.payload import ActionPayload, Line
+from orchestration.plugins.payload import ActionPayload, Currency, Line, PositiveAmount
 from spine.errors import InvalidInput, OutcomeUnknown
 from spine.settings import Settings
 
@@ -20,16 +20,15 @@ class SendContract(ActionPayload):
     contact_id: Line
     account: Line
     product: Line
-    amount: Line
-    """A decimal string: what is signed is exact."""
-    currency: Line
-    terms: str
+    amount: PositiveAmount
+    currency: Currency
+    terms: Annotated[str, StringConstraints(min_length=1, max_length=50_000)]
 
 
 class VoidEnvelope(ActionPayload):
     deal_id: Line
     envelope_id: Line
-    reason: str
+    reason: Annotated[str, StringConstraints(max_length=2000)]
 
 
 class EsignPlugin:

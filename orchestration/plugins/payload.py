@@ -1,13 +1,27 @@
 """What every payload has in common when it reaches a connector."""
 
+from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from spine.errors import InvalidInput
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\r\n]+$")]
 """One line of text: it may become a header or a part of an address."""
+
+
+def _above_zero(amount: str) -> str:
+    if not Decimal(amount):
+        raise ValueError("an amount is above zero")
+    return amount
+
+
+PositiveAmount = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,2})?$"), AfterValidator(_above_zero)]
+"""Exact money to be paid, as the decimal string that was approved: no sign, at most 12 digits before and 2 after the point."""
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""The form of ISO 4217. Whether it is the right one nobody can tell from it, so an edit may not change it (actions.yaml)."""
 
 
 class ActionPayload(BaseModel):

@@ -39,6 +39,15 @@ EVIDENCE = EvidencePack.model_validate(
         "provenance_score": 90,
     }
 )
+CONTRACT = {
+    "deal_id": "D1",
+    "contact_id": "contact/1",
+    "account": "Acme",
+    "product": "GTX Pro",
+    "amount": "4514.00",
+    "currency": "USD",
+    "terms": "net 30",
+}
 _numbers = itertools.count(1)
 
 
@@ -156,7 +165,7 @@ class Desk:
             "correlation_id": f"flow-{number}",
         }
         if action == "send_contract_for_signature":
-            given |= {"evidence": EVIDENCE, "automation": "contract-signature"}
+            given |= {"evidence": EVIDENCE, "automation": "contract-signature", "payload": {**CONTRACT, "terms": f"net {number}"}}
         return Proposal(**(given | changes))
 
     def propose(self, action: str = "send_email", **changes: Any) -> Proposed:

@@ -61,7 +61,7 @@ class Governance(RuleBasedStateMachine):
     def decide(self, intent_id: str, verdict: Verdict, who: str) -> Any:
         if (approval_id := self._approval_of(intent_id)) is None:
             return multiple()
-        edited = {"contact_id": "contact/1", "subject": f"by {who}"}
+        edited = {**self.desk.intent(intent_id).payload, "subject": f"by {who}"}
         with suppress(*REFUSALS):
             resolution = self.desk.decide(approval_id, who, verdict, edited_payload=edited if verdict is Verdict.EDIT else None)
             if resolution.successor is not None:

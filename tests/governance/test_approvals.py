@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from shared.events import ActorType, Verdict
-from spine import approvals
+from shared.events import ActorType, Money, Verdict
+from spine import approvals, contacts, identity
 from spine.approvals import ApprovalState, Principal, SlaLabel
 from spine.errors import ApprovalRefused, IdempotencyConflict, InvalidInput, NotAllowed, NotFound, NotYet
 from spine.intents import IntentState
 from spine.policy import PolicyTable
-from tests.governance.support import EVIDENCE, WORKFLOW, Desk
+from spine.views import approval_detail
+from tests.governance.support import CONTRACT, EVIDENCE, WORKFLOW, Desk
 from tests.governance.test_table import changed
 
 EDITED = {"contact_id": "contact/1", "subject": "Good morning", "body": "shorter"}
-CONTRACT = {"contact_id": "contact/1", "terms": "net 30"}
 
 
 def test_one_yes_makes_an_a1_intent_runnable_and_is_announced_to_its_workflow(desk: Desk) -> None:
@@ -184,12 +184,60 @@ def test_an_edit_at_a1_is_a_new_revision_judged_afresh_and_the_editors_own_appro
 
 
 def test_an_edit_that_no_longer_may_be_sent_is_denied(desk: Desk) -> None:
-    desk.contact("contact/2", consent=False)
-    resolution = desk.decide(
-        desk.propose().approval_id, "ana", Verdict.EDIT, edited_payload={"contact_id": "contact/2", "subject": "Hello"}
-    )
+    proposed = desk.propose()
+    with desk.database.tenant(desk.tenant) as conn:
+        contacts.opt_out(conn, tenant_id=desk.tenant, contact_id="contact/1", channel="email", source="reply", now=desk.clock.now())
+    resolution = desk.decide(proposed.approval_id, "ana", Verdict.EDIT, edited_payload=EDITED)
     assert resolution.successor is not None
-    assert (resolution.successor.state, resolution.successor.reasons[0].code) == (IntentState.DENIED, "no-consent")
+    assert (resolution.successor.state, resolution.successor.reasons[0].code) == (IntentState.DENIED, "opted-out")
+
+
+@pytest.mark.parametrize(
+    ("action", "field", "value"),
+    [
+        ("send_contract_for_signature", "deal_id", "D2"),
+        ("send_contract_for_signature", "account", "Globex"),
+        ("send_contract_for_signature", "contact_id", "contact/2"),
+        ("send_contract_for_signature", "currency", "XXX"),
+        ("send_email", "contact_id", "contact/2"),
+        ("send_email", "contact_id", None),
+    ],
+)
+def test_an_edit_that_would_reach_somebody_else_or_be_about_something_else_is_refused(
+    desk: Desk, action: str, field: str, value: str | None
+) -> None:
+    desk.contact("contact/2")
+    proposed = desk.propose(action)
+    payload = desk.intent(proposed.intent_id).payload
+    edited = {**payload, field: value} if value else {name: kept for name, kept in payload.items() if name != field}
+    with pytest.raises(ApprovalRefused, match=f"may not change '{field}': reject this and propose anew"):
+        desk.decide(proposed.approval_id, "ana", Verdict.EDIT, edited_payload=edited)
+    assert (desk.state(proposed.intent_id), desk.approval(proposed.approval_id).decisions) == ("awaiting_approval", ())
+
+
+def test_the_amount_that_approvers_see_is_the_one_in_the_payload_at_first_and_after_every_edit(desk: Desk) -> None:
+    proposed = desk.propose("send_contract_for_signature", amount=Money.of("1", "USD"))
+    assert desk.approval(proposed.approval_id).intent.amount == Money.of("4514.00", "USD")
+    successor = desk.decide(proposed.approval_id, "ana", Verdict.EDIT, edited_payload={**CONTRACT, "amount": "9000.00"}).successor
+    assert successor is not None
+    assert desk.approval(successor.approval_id).intent.amount == Money.of("9000.00", "USD")
+    with desk.database.tenant(desk.tenant) as conn:
+        admin = identity.Principal(tenant_id=desk.tenant, id="root", role=identity.Role.ADMIN)
+        assert approval_detail(conn, admin, str(successor.approval_id)).amount == {"amount": "9000.00", "currency": "USD"}
+
+
+@pytest.mark.parametrize("amount", ["-5.00", "0", "0.00", "much", "1e3", "1.001", "1000000000000", 4514, None])
+def test_an_edit_to_an_amount_that_is_none_is_refused(desk: Desk, amount: object) -> None:
+    proposed = desk.propose("send_contract_for_signature")
+    with pytest.raises(InvalidInput, match="amount"):
+        desk.decide(proposed.approval_id, "ana", Verdict.EDIT, edited_payload={**CONTRACT, "amount": amount})
+    assert desk.state(proposed.intent_id) == "awaiting_approval"
+
+
+def test_an_edit_does_not_change_the_currency_inside_an_amount_either(desk: Desk) -> None:
+    proposed = desk.propose("crm_deal_create", payload={"value": {"amount": "500", "currency": "SAR"}}, automation="contract-signature")
+    with pytest.raises(ApprovalRefused, match="may not change the currency of 'value'"):
+        desk.decide(proposed.approval_id, "ana", Verdict.EDIT, edited_payload={"value": {"amount": "500", "currency": "USD"}})
 
 
 def test_an_edit_that_asks_for_more_makes_the_editor_the_requester(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from orchestration.plugins.crm import CrmPlugin
 from orchestration.plugins.email import EmailPlugin
 from orchestration.plugins.esign import EsignPlugin
 from spine.errors import InvalidInput, Misconfigured, OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from spine.policy import PolicyTable
 from spine.settings import Settings
 from spine.stack.ports import free_port
 from spine.testing.providers import Providers, Signing, Trouble
@@ -112,6 +113,40 @@ def test_a_payload_that_does_not_fit_is_refused_by_field_and_without_its_value(e
     with pytest.raises(InvalidInput, match=message) as refused:
         email.perform(TENANT, broken)
     assert "@" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("amount", wrong) for wrong in ("-5.00", "0.00", "+1", "1,000.00", "1e3", "01.00", "1.001", "1000000000000", "١", "5\n", 5)),
+        *(("currency", wrong) for wrong in ("usd", "US", "DOLLAR", "U$D", "")),
+        ("terms", ""),
+    ],
+)
+def test_a_contract_over_no_proper_amount_is_refused_before_the_provider_hears_of_it(
+    esign: EsignPlugin, providers: Providers, field: str, value: Any
+) -> None:
+    with pytest.raises(InvalidInput, match=f"'{field}'"):
+        esign.perform(TENANT, contract(**{field: value}))
+    assert providers.ledger.entries("esign") == []
+
+
+@pytest.mark.parametrize("amount", ["4514", "4514.00", "0.5", "999999999999.99"])
+def test_an_amount_is_sent_as_it_was_written(esign: EsignPlugin, providers: Providers, amount: str) -> None:
+    esign.perform(TENANT, contract(amount=amount))
+    (received,) = providers.ledger.entries("esign")
+    assert received["body"]["document"]["amount"] == amount
+
+
+def test_every_payload_field_that_policy_names_is_one_that_the_connector_takes() -> None:
+    """A misspelt fixed field would protect nothing."""
+    models = {**EmailPlugin.actions, **CrmPlugin.actions, **EsignPlugin.actions}
+    for rule in PolicyTable.load().actions.values():
+        if rule.plugin is not None:
+            named = {*rule.fixed, *filter(None, (rule.amount_field, rule.currency_field, rule.undo_reference))}
+            assert named <= models[rule.action].model_fields.keys(), rule.action
+            identity = {"contact_id", "deal_id", "account", "currency", "envelope_id"} & models[rule.action].model_fields.keys()
+            assert identity == set(rule.fixed), f"{rule.action}: an edit could turn it into something else"
 
 
 def test_an_address_of_the_mail_server_that_is_none_is_named() -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from shared.events import ActorType, ApprovalClass, Verdict
+from shared.events import ActorType, ApprovalClass, Money, Verdict
 from shared.events.classes import rank
 from spine import audit
 from spine.approvals.queries import fetch
@@ -20,13 +20,13 @@ from spine.audit import Actor
 from spine.canonical import exact_digest
 from spine.clock import Clock
 from spine.db import Connection
-from spine.errors import ApprovalRefused, Conflict, IdempotencyConflict, InvalidInput, NotAllowed
+from spine.errors import ApprovalRefused, Conflict, IdempotencyConflict, InvalidInput, NotAllowed, SchemaViolation
 from spine.ids import derived_id, new_id
-from spine.intents.gate import acceptable, enter, judge, money_of, reclassified
+from spine.intents.gate import acceptable, enter, judge, reclassified, recorded_amount
 from spine.intents.records import Intent
 from spine.intents.rows import newest_revision
 from spine.intents.states import IntentState
-from spine.policy import Decision, NeedApproval, PolicyTable
+from spine.policy import ActionRule, Decision, NeedApproval, PolicyTable
 
 Validate = Callable[[str, Mapping[str, Any]], None]
 """(action, payload) → None, or raises InvalidInput: the connector's own model of the payload, where it is at hand."""
@@ -70,9 +70,9 @@ def decide(
     judgement asks for more people; from A2 the editor has become the requester, and others must approve.
 
     Raises NotFound; NotAllowed for a role or a kind of actor that may not decide; ApprovalRefused for the requester, a person
-    who has decided already, an approval that has ended or run out, another digest, or a policy that has changed since;
-    InvalidInput for an edit without a payload, or one that cannot be proposed; IdempotencyConflict for a decision id used for
-    something else.
+    who has decided already, an approval that has ended or run out, another digest, a policy that has changed since, or an edit
+    of what the table says is fixed; InvalidInput for an edit without a payload, or one that cannot be proposed; SchemaViolation
+    for an edited amount that is none; IdempotencyConflict for a decision id used for something else.
     """
     given = _Decision(
         decision_id=derived_id("decision", tenant_id, decision_id), verdict=verdict, principal=principal, reason=reason, now=clock.now()
@@ -156,13 +156,14 @@ def _approve(conn: Connection, approval: Approval, given: _Decision, clock: Cloc
 
 def _edit(conn: Connection, approval: Approval, given: _Decision, payload: dict[str, Any], policy: PolicyTable, clock: Clock) -> Resolution:
     old, rule = approval.intent, policy.rule(approval.intent.action)
+    _keeps_what_is_fixed(old, payload, rule)
     edited = replace(
         reclassified(old, rule, policy),
         intent_id=str(new_id()),
         revision=old.revision + 1,
         payload=payload,
         digest=exact_digest(payload),
-        amount=money_of(payload, rule) or old.amount,
+        amount=_edited_amount(old, payload, rule),
         supersedes=old.intent_id,
         created_at=given.now,
         updated_at=given.now,
@@ -186,6 +187,28 @@ def _edit(conn: Connection, approval: Approval, given: _Decision, payload: dict[
         approved = _approve(conn, follow_up, own, clock)
         successor = replace(successor, state=approved.intent_state)
     return replace(resolution, successor=successor)
+
+
+def _keeps_what_is_fixed(old: Intent, payload: Mapping[str, Any], rule: ActionRule) -> None:
+    """An edit words it better. To whom it goes, and about what, is another proposal: this one's people agreed to nothing else."""
+    missing = object()
+    changed = [name for name in rule.fixed if payload.get(name, missing) != old.payload.get(name, missing)]
+    if changed:
+        raise ApprovalRefused(
+            f"an edit of {old.action!r} may not change {', '.join(map(repr, changed))}: reject this and propose anew, or leave it as it was"
+        )
+
+
+def _edited_amount(old: Intent, payload: Mapping[str, Any], rule: ActionRule) -> Money | None:
+    """The amount that people see next, and that limits judge, is the one in the payload."""
+    amount = recorded_amount(payload, rule, old.amount)
+    if rule.amount_field is None:
+        return amount
+    if amount is None or amount.amount <= 0:
+        raise SchemaViolation(f"{rule.amount_field!r} of {old.action!r} is no amount above zero: write a decimal string such as '1250.00'")
+    if old.amount is not None and amount.currency != old.amount.currency:
+        raise ApprovalRefused(f"an edit may not change the currency of {rule.amount_field!r}: reject this and propose anew")
+    return amount
 
 
 def _counts_as_approval(edited: Intent, decision: Decision) -> bool:

@@ -113,13 +113,27 @@ def subject_of(intent: Intent, rule: ActionRule, *, is_undo: bool = False) -> Su
 
 
 def money_of(payload: Mapping[str, Any], rule: ActionRule) -> Money | None:
-    """The money that an amount limit judges; what cannot be read as money counts as above every limit."""
+    """The money that people are shown and an amount limit judges; what cannot be read as money counts as above every limit."""
     if rule.amount_field is None:
         return None
+    given = payload.get(rule.amount_field)
+    if rule.currency_field is not None:
+        given = {"amount": given, "currency": payload.get(rule.currency_field)}
     try:
-        return Money.model_validate(payload.get(rule.amount_field))
+        return Money.model_validate(given)
     except ValidationError:
         return None
+
+
+def recorded_amount(payload: Mapping[str, Any], rule: ActionRule, said: Money | None) -> Money | None:
+    """The amount that is kept with the intent: the payload's own wherever the table knows the field, else what was said.
+
+    Raises InvalidInput for one that the books cannot hold exactly.
+    """
+    money = said if rule.amount_field is None else money_of(payload, rule)
+    if money is not None and (money.amount != round(money.amount, 2) or abs(money.amount) >= 10**12):
+        raise InvalidInput(f"amount {money.amount} has more than 12 digits before, or 2 after, the decimal point")
+    return money
 
 
 def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule, *, actor: Actor) -> Proposed | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from shared.events import Money, Severity
+from shared.events import Severity
 from spine import audit, documents
 from spine.audit import Actor
 from spine.canonical import exact_digest
@@ -14,7 +14,7 @@ from spine.db import Connection
 from spine.errors import IdempotencyConflict, InvalidInput, NotFound
 from spine.ids import new_id
 from spine.intents import announce, store
-from spine.intents.gate import acceptable, enter, judge, money_of, undoes
+from spine.intents.gate import acceptable, enter, judge, recorded_amount, undoes
 from spine.intents.records import Intent, Proposal, Proposed
 from spine.intents.rows import proposed_of, revisions
 from spine.intents.states import IntentState
@@ -79,8 +79,6 @@ def _known(conn: Connection, proposal: Proposal, digest: str) -> Proposed | None
 
 
 def _draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: ActionRule, policy: PolicyTable, now: datetime) -> Intent:
-    if proposal.amount is not None and not _fits_column(proposal.amount):
-        raise InvalidInput(f"amount {proposal.amount} has more than 12 digits before, or 2 after, the decimal point")
     return Intent(
         tenant_id=proposal.tenant_id,
         intent_id=str(new_id()),
@@ -90,7 +88,7 @@ def _draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: Actio
         action=proposal.action,
         payload=payload,
         digest=digest,
-        amount=money_of(payload, rule) or proposal.amount,
+        amount=recorded_amount(payload, rule, proposal.amount),
         action_class=rule.action_class,
         approval_class=rule.approval,
         reversibility_class=rule.reversibility,
@@ -112,10 +110,6 @@ def _draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: Actio
         created_at=now,
         updated_at=now,
     )
-
-
-def _fits_column(money: Money) -> bool:
-    return money.amount == round(money.amount, 2) and abs(money.amount) < 10**12
 
 
 def _alarm(conn: Connection, intent: Intent, reason: Reason, actor: Actor, now: datetime) -> Proposed:

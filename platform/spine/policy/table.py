@@ -72,7 +72,11 @@ class ActionRule(_Strict):
     """For S3: on what the processing rests (PDPL, domain.md §10.3)."""
     amount_limit: AmountLimit | None = None
     amount_field: str | None = None
-    """The payload field that holds the money judged by `amount_limit`: what is judged is what runs, also after an edit."""
+    """The payload field that holds the money: what is shown and judged by `amount_limit` is what runs, also after an edit."""
+    currency_field: str | None = None
+    """The payload field with the currency, when `amount_field` holds a bare decimal string instead of amount and currency."""
+    fixed: tuple[str, ...] = ()
+    """Payload fields that an edit may not change: whom it reaches and what it is about. Another one is another proposal."""
     channel: str | None = None
     purpose: str | None = None
     """With a channel, consent, quiet hours and caps of the contact named by payload["contact_id"] apply, and the message counts."""
@@ -192,8 +196,16 @@ def _contradictions(rule: ActionRule) -> Any:
         yield "a channel and a purpose go together: consent is given for both"
     if rule.channel is not None and (rule.channel not in CHANNELS or rule.purpose not in PURPOSES):
         yield f"channel is one of {CHANNELS}, purpose one of {PURPOSES}"
-    if (rule.amount_limit is None) != (rule.amount_field is None):
+    if rule.amount_limit is not None and rule.amount_field is None:
         yield "amount_limit and amount_field go together: the limit judges what the payload says"
+    if rule.currency_field is not None and (rule.amount_field is None or rule.currency_field not in rule.fixed):
+        yield "currency_field goes with an amount_field, and is fixed: an edit may not turn one currency into another"
+    if "" in rule.fixed or len(set(rule.fixed)) != len(rule.fixed):
+        yield "fixed names fields of the payload, each once"
+    if (rule.channel is not None or rule.address) and "contact_id" not in rule.fixed:
+        yield "it goes to a contact, so contact_id is fixed: an edit may not send it to somebody else"
+    if rule.undo_reference is not None and rule.undo_reference not in rule.fixed:
+        yield "undo_reference is fixed: an edit may not undo something else"
 
 
 class _NoDuplicates(yaml.SafeLoader):
