@@ -183,7 +183,7 @@ def _show(change: Change) -> None:
 
 def _greet(stack: Stack, seconds: float) -> None:
     _out.print(f"\n[bold green]up[/] in {seconds:.1f} s; state in {str(stack.home)!r}")
-    for name, what in (("dagster", "Dagster, the control room"), ("temporal-ui", "Temporal"), ("gateway", "gateway and console")):
+    for name, what in (("dagster", "Dagster, the control room"), ("temporal-ui", "Temporal"), ("gateway", "gateway (/docs)")):
         if name in stack.addresses:
             _out.print(f"  {what:26} [cyan]{stack.addresses[name]}[/]")
     for role, key in stack.new_api_keys.items():
