@@ -4,28 +4,12 @@ import re
 from pathlib import Path
 
 import psycopg
-import pytest
 
 from spine.db import Database
-from spine.errors import NotFound
 from spine.identity import Role, authenticate, issue_key
 from spine.ids import new_id
 
 RUNBOOKS = Path(__file__).parents[2] / "docs/runbooks"
-
-
-def test_the_program_that_settles_an_unknown_effect_gets_as_far_as_the_ledger(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SPINE_HOME", str(tmp_path))
-    monkeypatch.setenv("SPINE_DATABASE_URL", database.app_url)
-    monkeypatch.setenv("SPINE_EMAIL_SMTP_URL", "smtp://127.0.0.1:1")
-    for name in ("SPINE_CRM_URL", "SPINE_ESIGN_URL"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    [program] = re.findall(r"^```python\n(.*?)^```$", (RUNBOOKS / "unknown-effects.md").read_text(), re.MULTILINE | re.DOTALL)
-    nobodys = str(new_id())
-    with pytest.raises(NotFound, match=nobodys):
-        exec(compile(program.replace("INTENT_ID", nobodys), "unknown-effects.md", "exec"), {})
 
 
 def test_every_page_is_in_the_index_and_every_link_leads_somewhere() -> None:

@@ -132,6 +132,7 @@ def _print_detail(person: Acting, detail: ApprovalDetail) -> None:
         f"{detail.action}, revision {detail.revision}, of {detail.automation}: {detail.state}",
         f"  classes      {detail.approval_class} {detail.reversibility_class} {detail.sensitivity_class}",
         f"  requested by {detail.requested_by} at {person.local(detail.requested_at)}, runs out at {person.local(detail.expires_at)}",
+        *([f"  amount       {detail.amount['amount']} {detail.amount['currency']}"] if detail.amount else []),
         *(f"  why          {reason.text}" for reason in detail.why),
     )
     if waiting := detail.waiting_for.approvals:

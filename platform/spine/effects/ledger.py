@@ -101,6 +101,16 @@ def take_over(conn: Connection, intent: Intent) -> UUID:
     return token
 
 
+def last_attempt_at(conn: Connection, intent: Intent) -> datetime | None:
+    """When the newest attempt began; None: there was none."""
+    row = conn.execute(
+        "select max(occurred_at) as at from audit_log where tenant_id = %s and subject_id = %s "
+        "and (action = 'effect.retried' or detail->>'to' = 'executing')",
+        (intent.tenant_id, intent.intent_id),
+    ).fetchone()
+    return None if row is None else row["at"]
+
+
 def write(conn: Connection, intent: Intent, token: UUID, **values: Any) -> bool:
     """Set columns of the line. False: another attempt has taken over, nothing was written."""
     given = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
