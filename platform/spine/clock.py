@@ -68,7 +68,7 @@ class BusinessClock:
             )
             aware = clock.business_anchor.tzinfo and clock.real_anchor.tzinfo
         except ValueError as error:
-            raise Misconfigured(f"SPINE_CLOCK={text!r} is not START@RATE[@REAL_ANCHOR]: {error}") from error
+            raise Misconfigured(f"SPINE_CLOCK={text!r} is not START@RATE[@REAL_ANCHOR], such as 2026-11-22T09:00:00+03:00@7200") from error
         if not aware or not clock.rate > 0:
             raise Misconfigured(f"SPINE_CLOCK={text!r} needs times with a zone and a rate above 0")
         return clock

@@ -139,6 +139,47 @@ def test_a_body_that_is_not_json_is_a_problem_with_the_place(door: Door, refused
     refused(door.client.post("/v1/tasks", content=b"[1]", headers=headers), 422, "schema-violation")
 
 
+def test_what_cannot_be_parsed_is_told_what_is_wrong_with_it_and_where(door: Door, refused: Refused) -> None:
+    headers = {"Authorization": f"Bearer {door.key('omar')}", "Idempotency-Key": "k", "Content-Type": "application/json"}
+    for content, said in (
+        ('{"key": "é"}'.encode("latin-1"), ["byte 0xe9 at position 9", "UTF-8"]),
+        (b"[" * 100_000, ["nested too deeply"]),
+        (b'{"key": ' + b"9" * 5000 + b"}", ["thousands of digits"]),
+    ):
+        refused(door.client.post("/v1/tasks", content=content, headers=headers), 400, "invalid-input", *said)
+    for content, kind in ((b"[1]", "list"), (b'"hello"', "text")):
+        answer = door.client.post("/v1/events", content=content, headers=headers)
+        refused(answer, 422, "schema-violation", f"a JSON {kind}, not an object")
+        assert "Body" not in answer.text
+
+
+def test_a_wrong_method_is_told_every_method_of_the_path(door: Door, refused: Refused) -> None:
+    answer = door.client.delete("/v1/events")
+    refused(answer, 405, "method-not-allowed", "GET, POST")
+    assert answer.headers["allow"] == "GET, POST"
+
+
+def test_the_page_at_docs_needs_no_network_and_runs_nothing(door: Door) -> None:
+    answer = door.client.get("/docs")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "<script" not in answer.text
+    assert "://" not in answer.text
+    for path, methods in door.client.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f"<code>{method.upper()} {path}</code>" in answer.text
+    assert door.client.get("/redoc").status_code == 404
+
+
+def test_every_call_in_the_openapi_document_says_its_refusals_are_problems(door: Door) -> None:
+    document = door.client.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status in ("400", "401", "403", "404", "409", "413", "422"):
+                content = operation["responses"][status]["content"]
+                assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, (path, status)
+    assert "ValidationError" not in str(document)
+
+
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read(door: Door, refused: Refused) -> None:
     body = {**TASK, "payload": {"deal_id": "x" * (MAX_BODY_BYTES + 1), "value": "1"}}
     refused(door.post("/v1/tasks", body), 413, "body-too-large", "reference")

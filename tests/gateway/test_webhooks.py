@@ -31,6 +31,8 @@ def _send(
     to: str = "/v1/webhooks/acme/esign",
     **headers: str,
 ) -> Response:
+    for tenant in ("acme", "rival"):
+        door.key("sara", tenant=tenant)  # a tenant is there when somebody has a key of it
     body, at = json.dumps(report), at or datetime.now(UTC)
     signed = {
         "webhook-id": webhook_id,
@@ -123,3 +125,9 @@ def test_what_is_no_webhook_of_ours_is_named(door: Door, refused: Refused) -> No
     refused(_send(door, to="/v1/webhooks/acme/fax"), 404, "not-found", "'fax'", "esign")
     refused(_send(door, ["a", "list"]), 400, "invalid-input", "not a JSON object")
     refused(door.client.get("/v1/webhooks/acme/esign"), 405, "method-not-allowed")
+
+
+def test_a_signed_report_for_a_tenant_that_does_not_exist_is_refused_by_name_and_not_kept(door: Door, refused: Refused) -> None:
+    answer = _send(door, {**REPORT, "data": {**REPORT["data"], "tenant_id": "nobody"}}, to="/v1/webhooks/nobody/esign")
+    refused(answer, 404, "not-found", "'nobody'")
+    assert door.count("webhooks_received", tenant="nobody") == door.count("events", tenant="nobody") == 0

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import FastAPI
 
-from spine.gateway import problems
+from spine.gateway import docs, problems
 from spine.gateway.limits import BodyLimit
 from spine.gateway.routes import approvals, automations, events, health, intents, journeys, tasks, webhooks
 from spine.gateway.services import Services
@@ -32,6 +32,7 @@ def create_app(services: Services) -> FastAPI:
         version=version("spine"),
         description=_DESCRIPTION,
         lifespan=life,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere; see spine.gateway.docs
         redoc_url=None,
     )
     app.state.services = services
@@ -41,4 +42,5 @@ def create_app(services: Services) -> FastAPI:
     for routes in (tasks, events, approvals, intents, journeys, automations, webhooks):
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
+    docs.install(app)
     return app

@@ -4,6 +4,7 @@
 in `errors`, without their values. What is our own fault says so and nothing more: the log has the rest, found by `trace_id`.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from spine.errors import NotYet, ProviderUnavailable, SpineError
 from spine.telemetry import current_trace_id
@@ -22,6 +24,7 @@ MEDIA_TYPE = "application/problem+json"
 
 _log = logging.getLogger(__name__)
 _OUR_FAULT = "something is wrong on our side, and it is on record; give the trace id to whoever runs this gateway"
+_NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
 _CODES = {
     400: "invalid-input",
     404: "no-such-resource",
@@ -85,23 +88,52 @@ def _of_spine(request: Request, error: Exception) -> JSONResponse:
 
 def _of_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError), "registered for RequestValidationError"
-    found = [{"field": _path(one["loc"]), "reason": _reason(one)} for one in error.errors()]
+    if shapeless := [one for one in error.errors() if one["type"] in _NO_OBJECT and one["loc"][0] == "body" and _is_whole(one, error.body)]:
+        found = [{"field": "body", "reason": f"it is a JSON {_kind(shapeless[0]['input'])}, not an object"}]
+    else:
+        found = [{"field": _path(one["loc"]), "reason": _reason(one)} for one in error.errors()]
     if found and found[0]["reason"].startswith("JSON"):
         return problem(request, code="invalid-input", status=400, detail=f"the body is not JSON: {found[0]['reason']}")
     detail = "; ".join(f"{one['field']!r}: {one['reason']}" for one in found)
     return problem(request, code="schema-violation", status=422, detail=f"the request does not fit: {detail}", errors=found)
 
 
+def why_unparsable(error: BaseException | None) -> str:
+    """What is wrong with text that should have been JSON, and where; without the text itself."""
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg} at character {error.pos}"
+        case UnicodeDecodeError():
+            return f"byte 0x{error.object[error.start]:02x} at position {error.start} is not UTF-8: send it as UTF-8"
+        case RecursionError():
+            return "it is nested too deeply: send a reference to the data instead"
+        case ValueError():
+            return "a number in it has thousands of digits: send such a value as a string"
+    return "it could not be read"
+
+
 def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for HTTPException"
     code = _CODES.get(error.status_code, "http-error")
-    allowed = (error.headers or {}).get("Allow", "")
+    if error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:  # FastAPI could not parse the body, and hides why
+        return problem(request, code=code, status=400, detail=f"the body is not JSON: {why_unparsable(error.__cause__)}")
+    headers = dict(error.headers or {})
+    allowed = ""
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # the framework names the methods of one route, and a path may have several
+        allowed = headers["Allow"] = ", ".join(_methods_of(request)) or headers.get("Allow", "")
     detail = {
         404: f"there is nothing at {request.url.path!r}: /docs shows what there is",
         405: f"{request.method} is not for {request.url.path!r}" + (f": it takes {allowed}" if allowed else ""),
         413: "the body is larger than this gateway takes: send a reference to the data instead",
     }.get(error.status_code, str(error.detail))
-    return problem(request, code=code, status=error.status_code, detail=detail, headers=error.headers)
+    return problem(request, code=code, status=error.status_code, detail=detail, headers=headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What the path takes, over all routes: each is asked with each method."""
+    routes = request.app.routes
+    tried = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    return [name for name in tried if any(one.matches({**request.scope, "method": name})[0] is Match.FULL for one in routes)]
 
 
 def _of_database(request: Request, error: Exception) -> JSONResponse:
@@ -119,6 +151,16 @@ def _of_data(request: Request, error: Exception) -> JSONResponse:
     _log.warning("%s %s: the database refused a value: %s", request.method, request.url.path, type(error).__name__)
     detail = "a value cannot be stored: text with a NUL character, or a number beyond all bounds; nothing was written"
     return problem(request, code="invalid-input", status=422, detail=detail)
+
+
+def _is_whole(found: Mapping[str, Any], body: object) -> bool:
+    return found.get("input") is body
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bytes):
+        return "document without the header `Content-Type: application/json`"
+    return {list: "list", str: "text", bool: "truth value", int: "number", float: "number"}.get(type(value), "null")
 
 
 def _path(location: Sequence[int | str]) -> str:

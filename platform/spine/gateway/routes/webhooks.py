@@ -12,8 +12,9 @@ from shared.events import ActorType
 from spine.audit import Actor
 from spine.errors import InvalidInput, NotAuthenticated, NotFound, TenantMismatch
 from spine.gateway.auth import report_violation, services_of
+from spine.gateway.problems import why_unparsable
 from spine.gateway.services import Services
-from spine.identity import is_tenant
+from spine.identity import is_tenant, list_keys
 from spine.intake import WEBHOOK_PROVIDERS, take_webhook
 from spine.views import View
 
@@ -44,6 +45,8 @@ def _take(request: Request, tenant_id: str, provider: str, raw: bytes) -> Webhoo
     body = _verified(services, provider, request, raw)
     try:
         with services.database.tenant(tenant_id) as conn:
+            if not list_keys(conn, tenant_id):  # asked after the signature was proved: a guess learns nothing
+                raise NotFound(f"there is no tenant {tenant_id!r}: nobody was ever given a key of it; mend the address at the provider")
             taken = take_webhook(conn, tenant_id=tenant_id, provider=provider, webhook_id=webhook_id, body=body, clock=services.clock)
     except TenantMismatch as error:
         report_violation(services, tenant_id, Actor(ActorType.EXECUTOR_SYSTEM, provider), request, error)
@@ -67,8 +70,8 @@ def _verified(services: Services, provider: str, request: Request, raw: bytes) -
         ) from error
     try:
         body = json.loads(raw)
-    except ValueError as error:
-        raise InvalidInput(f"the webhook of {provider!r} is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"the webhook of {provider!r} is not JSON: {why_unparsable(error)}") from error
     if not isinstance(body, dict):
         raise InvalidInput(f"the webhook of {provider!r} is not a JSON object")
     return body
