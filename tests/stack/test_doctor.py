@@ -72,6 +72,25 @@ def test_a_database_that_was_never_migrated_is_behind(postgres: EmbeddedPostgres
     assert "python -m spine.stack.migrate spine" in finding.cure
 
 
+def test_what_waits_for_people_is_counted_with_the_command_that_lists_it(
+    postgres: EmbeddedPostgres, database_name: str, tmp_path: Path
+) -> None:
+    url = postgres.url("spine_app", database_name)
+    settings = Settings(home=tmp_path, database_url=url)
+    assert list(doctor.left_to_people(settings)) == []
+    with psycopg.connect(url) as connection:
+        connection.execute("select set_config('spine.tenant_id', %s, true)", (settings.tenant,))
+        connection.execute(
+            "insert into dead_letters (dead_letter_id, tenant_id, plane, reference, consumer, error_code, error, attempts, body) "
+            "values (gen_random_uuid(), %s, 'webhook', 'msg-1', 'c', 'e', 'e', 1, '{}')",
+            (settings.tenant,),
+        )
+    (finding,) = doctor.left_to_people(settings)
+    assert (finding.check, finding.level) == ("dead letters", Level.WARNING)
+    assert "1 of plane webhook" in finding.detail
+    assert "spine dead-letters list" in finding.cure
+
+
 def test_an_unreachable_database_and_server_are_problems_with_a_cure(tmp_path: Path) -> None:
     nobody = free_port()
     settings = Settings(

@@ -24,6 +24,7 @@ from spine.stack.ports import holder, is_free
 _DISK_NEEDED = 2_000_000_000  # bytes: databases, logs and datasets of a few days of development
 _SKEW_ALLOWED = timedelta(seconds=2)
 _HORIZON_ALLOWED = timedelta(seconds=5)  # an event is invisible to every reader for as long as the oldest writer runs
+_UNKNOWN_ALLOWED = timedelta(minutes=15)  # asking the provider again settles an effect within minutes of its return
 _POLL_ALLOWED = timedelta(seconds=90)  # a worker asks again after at most a minute
 
 
@@ -62,6 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         if settings.database_owner_url is not None:
             yield migrations(settings.database_owner_url.get_secret_value())
             yield safe_horizon(settings.database_owner_url.get_secret_value())
+        yield from left_to_people(settings)
     yield from temporal(settings)
     for name, url, path in (("dagster", settings.dagster_url, "/server_info"), ("gateway", settings.gateway_url, "/health")):
         if url:
@@ -139,6 +141,33 @@ def migrations(owner_url: str) -> Finding:
         return Finding(check="migrations", level=Level.OK, detail=f"at {found}")
     detail = f"the database is at {found or 'nothing'}, this version expects {expected}"
     return Finding(check="migrations", level=Level.PROBLEM, detail=detail, cure="`python -m spine.stack.migrate spine`, or `spine up`")
+
+
+def left_to_people(settings: Settings) -> Iterator[Finding]:
+    """What nobody tries again by himself, of the tenant that this home acts for; nothing while the tables are not there."""
+    assert settings.database_url is not None, "asked only of a database that answers"
+    with psycopg.connect(settings.database_url.get_secret_value(), connect_timeout=3, row_factory=dict_row) as connection:
+        connection.execute("select set_config('spine.tenant_id', %s, true)", (settings.tenant,))
+        try:
+            open_letters = "select plane, count(*) as n from dead_letters where state = 'open' group by plane order by plane"
+            planes = connection.execute(open_letters).fetchall()
+            started = connection.execute("select started_at from effects where state = 'unknown'").fetchall()
+        except psycopg.errors.UndefinedTable:
+            return
+    if planes:
+        counts = ", ".join(f"{row['n']} of plane {row['plane']}" for row in planes)
+        detail = f"open in tenant {settings.tenant!r}: {counts}"
+        yield Finding(
+            check="dead letters", level=Level.WARNING, detail=detail, cure="`spine dead-letters list` shows them"
+        )
+    clock = settings.business_clock()
+    late = sum(clock.real(clock.now() - row["started_at"]) > _UNKNOWN_ALLOWED for row in started)
+    if late:
+        minutes = f"{_UNKNOWN_ALLOWED.total_seconds() / 60:.0f} minutes"
+        detail = f"{late} of tenant {settings.tenant!r} unknown for over {minutes}: they may have happened"
+        yield Finding(
+            check="effects", level=Level.WARNING, detail=detail, cure="`spine intents list --state unknown`, then ask there"
+        )
 
 
 def safe_horizon(url: str) -> Finding:
