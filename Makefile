@@ -32,20 +32,21 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python from 3.11 to 3.14 with venv was found (on Debian: apt install python3-venv);" \
 		"install one, or say where it is: make $(or $(MAKECMDGOALS),check) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "installing into .venv from requirements.lock (once; a few minutes on a slow line)"
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
-	$(SYNC) || { echo "once more, with the certificates of this system"; $(SYNC) --system-certs; }
-	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)"
+	@first=$$($(SYNC) 2>&1) || { echo "once more, with the certificates of this system"; \
+		$(SYNC) --system-certs || { echo "the first attempt said:" >&2; printf '%s\n' "$$first" >&2; exit 1; }; }
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/spine demo $(if $(CRM),--crm "$(CRM)") $(if $(KEEP),--keep) $(ARGS)
+	@$(BIN)/spine demo $(if $(CRM),--crm "$(CRM)") $(if $(KEEP),--keep) $(ARGS)
 
 up: $(STAMP)
-	$(BIN)/spine up $(ARGS)
+	@$(BIN)/spine up $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
