@@ -157,17 +157,13 @@ def left_to_people(settings: Settings) -> Iterator[Finding]:
     if planes:
         counts = ", ".join(f"{row['n']} of plane {row['plane']}" for row in planes)
         detail = f"open in tenant {settings.tenant!r}: {counts}"
-        yield Finding(
-            check="dead letters", level=Level.WARNING, detail=detail, cure="`spine dead-letters list` shows them"
-        )
+        yield Finding(check="dead letters", level=Level.WARNING, detail=detail, cure="`spine dead-letters list` shows them")
     clock = settings.business_clock()
     late = sum(clock.real(clock.now() - row["started_at"]) > _UNKNOWN_ALLOWED for row in started)
     if late:
         minutes = f"{_UNKNOWN_ALLOWED.total_seconds() / 60:.0f} minutes"
         detail = f"{late} of tenant {settings.tenant!r} unknown for over {minutes}: they may have happened"
-        yield Finding(
-            check="effects", level=Level.WARNING, detail=detail, cure="`spine intents list --state unknown`, then ask there"
-        )
+        yield Finding(check="effects", level=Level.WARNING, detail=detail, cure="`spine intents list --state unknown`, then ask there")
 
 
 def safe_horizon(url: str) -> Finding:
