@@ -143,6 +143,44 @@ def _record(
         raise NotFound(f"tenant {tenant_id!r} has no contact {contact_id!r}: upsert the contact before its consent")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownContact:
+    """A contact as it is on record. `consents` are those in force, as `purpose/channel`; an opted-out channel has none."""
+
+    contact_id: str
+    account: str
+    email: str | None
+    consents: tuple[str, ...]
+    opted_out: tuple[str, ...]
+
+
+_KNOWN = """
+select c.contact_id, c.account, c.email, coalesce(agreed.found, '{}') as consents, coalesce(refused.found, '{}') as opted_out
+from contacts c
+left join lateral (
+    select array_agg(distinct o.channel) as found from consents o
+    where o.tenant_id = c.tenant_id and o.contact_id = c.contact_id and o.kind = 'opted_out'
+) refused on true
+left join lateral (
+    select array_agg(n.purpose || '/' || n.channel order by n.purpose, n.channel) as found from (
+        select distinct on (g.purpose, g.channel) g.purpose, g.channel, g.expires_at from consents g
+        where g.tenant_id = c.tenant_id and g.contact_id = c.contact_id and g.kind = 'granted' and g.given_at <= %(now)s
+        order by g.purpose, g.channel, g.given_at desc
+    ) n where n.expires_at > %(now)s and not n.channel = any(coalesce(refused.found, '{}'))
+) agreed on true
+where c.tenant_id = %(tenant)s and (%(contact)s::text is null or c.contact_id = %(contact)s)
+order by c.contact_id limit %(limit)s
+"""
+
+
+def known_contacts(
+    conn: Connection, *, tenant_id: str, now: datetime, contact_id: str | None = None, limit: int = 100
+) -> list[KnownContact]:
+    """Who is on record, by id, with addresses: whoever shows them asks for whom."""
+    rows = conn.execute(_KNOWN, {"tenant": tenant_id, "now": now, "contact": contact_id, "limit": limit})
+    return [KnownContact(**{**row, "consents": tuple(row["consents"]), "opted_out": tuple(row["opted_out"])}) for row in rows]
+
+
 def address_of(conn: Connection, tenant_id: str, contact_id: str) -> str:
     """The e-mail address, for the one who is about to use it inside an effect. Raises NotFound when there is none."""
     address = contact_address(conn, tenant_id, contact_id)

@@ -80,7 +80,7 @@ class Settings(BaseSettings):
 
 
 def tenant_named() -> str | None:
-    """The tenant that SPINE_TENANT (or SPINE_TENANT_FILE) names: a person's word, unlike the stack's and the default of `Settings.tenant`."""
+    """The tenant that SPINE_TENANT (or its `_FILE`) names: a person's word, unlike the stack's and the default of `Settings.tenant`."""
     return {**_from_files(), **_from_environment()}.get("tenant")
 
 

@@ -15,7 +15,12 @@ class DatasetPublished(EventData):
     SUBJECT: ClassVar[str] = "dataset"
 
     dataset: Name
+    """Which dataset, by its asset's name."""
     version: Ref
+    """The version that was published."""
     partition: Ref | None = None
+    """Which part of it, where it has parts."""
     rows: Annotated[int, Field(ge=0)]
+    """How many rows it has."""
     events_published: Annotated[int, Field(ge=0)]
+    """How many of them became events."""

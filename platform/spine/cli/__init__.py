@@ -48,6 +48,7 @@ _COMMANDS: Mapping[str, str] = {
     "reset": "stack",
     "demo": "demo",
     "automations": "automations",
+    "contacts": "contacts",
     "events": "events",
     "approvals": "approvals",
     "intents": "intents",

@@ -1,12 +1,15 @@
-"""`spine events tail | publish`: the log, read and written."""
+"""`spine events types | show | tail | publish`: the catalogue, and the log, read and written."""
 
+import json
 import time
 from typing import Annotated
 
 import typer
 
+from shared.events import CATALOG
 from spine import eventlog
-from spine.cli.acting import Acting, Json, acting, print_json, read_json, say, traced
+from spine.cli.acting import Acting, Json, acting, print_json, print_table, read_json, say, traced
+from spine.cli.event_types import type_detail, type_views
 from spine.eventlog import Place, Recorded
 from spine.identity import Role
 from spine.ids import new_id
@@ -16,6 +19,31 @@ from spine.registry import Registry
 app = typer.Typer(help="Read and write the event log.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
 
 POLL_SECONDS = 0.5  # a person is looking; the dispatchers are the ones that must not wait
+
+
+@app.command()
+def types(as_json: Json = False) -> None:
+    """Show every event there is and what it means. Needs no key."""
+    views = list(type_views())
+    if as_json:
+        print_json(views)
+    else:
+        print_table(("event", "told by", "what it means"), ((v.name, v.told_by, v.meaning) for v in views), empty="the catalogue is empty")
+
+
+@app.command()
+def show(
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help="As in lead.qualified, or the full type.")], as_json: Json = False
+) -> None:
+    """Show what an event says: its fields, their meaning, and an example that can be published. Needs no key."""
+    detail = type_detail(CATALOG[event_type_of(event_type)])
+    if as_json:
+        print_json(detail)
+        return
+    say(f"{detail.name} ({detail.type}), told by {detail.told_by}", detail.meaning, "")
+    rows = ((f.name, f.kind, "" if f.needed else "may be left out", f.meaning) for f in detail.fields)
+    print_table(("field", "is", "", "meaning"), rows, empty="it has no fields")
+    say("", json.dumps(detail.example, indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -55,7 +83,10 @@ def publish(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell a fact: it is checked against its schema and put on the log."""
+    """Tell a fact: it is checked against its schema and put on the log.
+
+    `spine events types` shows what can be told, `spine events show TYPE` the fields of one with an example to start from.
+    """
     with acting(Role.OPERATOR) as person, traced("events publish"):
         fact = Fact(type=event_type, data=read_json(data, "the data of the event"), correlation_id=correlation)
         once = {"call_id": str(new_id()), "new_flow": str(new_id())}
