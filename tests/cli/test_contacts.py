@@ -17,8 +17,9 @@ VIC = {"person": "vic", "role": Role.VIEWER}
 
 def judged(office: Door, channel: str = "email") -> Contactable | NotContactable:
     with office.database.tenant("acme") as conn:
-        asked = {"tenant_id": "acme", "contact_id": "contact/globex", "purpose": "marketing", "channel": channel}
-        return judge_contact(contacts.contact_facts(conn, now=NOON.replace(hour=13), **asked), NOON.replace(hour=13))
+        now = NOON.replace(hour=13)
+        facts = contacts.contact_facts(conn, tenant_id="acme", contact_id="contact/globex", purpose="marketing", channel=channel, now=now)
+        return judge_contact(facts, now)
 
 
 def test_a_contact_may_be_written_to_after_its_consent_and_never_after_an_opt_out(spine: Spine, office: Door) -> None:
