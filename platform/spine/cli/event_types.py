@@ -89,7 +89,7 @@ def _kind(one: Schema) -> str:
             return f"text like {pattern}"
         case {"type": "number" | "integer" as number}:
             least, most = one.get("minimum"), one.get("maximum")
-            return number + (f" from {least}" if least is not None else "") + (f" to {most}" if most is not None else "")
+            return str(number) + (f" from {least}" if least is not None else "") + (f" to {most}" if most is not None else "")
         case {"type": "string"}:
             return "text"
         case {"type": kind}:
