@@ -2,7 +2,7 @@
 # requirements.lock says, by version and hash, and then does its job. Nothing is installed outside .venv.
 #
 #   make demo   the main job, end to end, in a fresh home (CRM=path/to/export for your data, KEEP=1 to leave it up)
-#   make test   every test, on real engines            (ARGS="-k approval" to choose)
+#   make test   the tests, on real engines             (ARGS="-k approval" to choose, ARGS="-m long" for the one that takes minutes)
 #   make up     the stack on this machine, until Ctrl-C
 #   make check  lint, format, types, import rules
 #   make bench  the measured promises              (ARGS="--only dispatch --events 50" to choose)
@@ -46,7 +46,7 @@ up: $(STAMP)
 	@$(BIN)/spine up $(ARGS)
 
 test: $(STAMP)
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -m "not long" $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

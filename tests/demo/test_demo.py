@@ -20,7 +20,7 @@ def _run(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[st
     return subprocess.run([*SPINE, *arguments], capture_output=True, text=True, env=_clean_environment(), timeout=timeout, check=False)
 
 
-@pytest.mark.stack
+@pytest.mark.long
 @pytest.mark.timeout(480)
 def test_the_demo_keeps_every_promise_and_leaves_no_process_behind(tmp_path: Path) -> None:
     home = tmp_path / "home"

@@ -113,7 +113,6 @@ def reachable() -> Iterator[Path]:
     folder.rmdir()
 
 
-@pytest.mark.stack
 def test_the_whole_stack_comes_up_heals_and_leaves_nothing_behind(reachable: Path) -> None:
     up = spine("up", "--ports", "auto", "--detach", home=reachable)
     assert up.returncode == 0, up.stdout + up.stderr
