@@ -61,13 +61,11 @@ def read_books(connection: Connection) -> Books:
             "join intents r using (tenant_id, intent_id) join intents i using (tenant_id, automation, key) "
             "where d.verdict = 'reject' and i.state in ('proposed', 'awaiting_approval', 'runnable', 'executing', 'unknown')"
         ),
+        # An edit that counts as its editor's own approval has one too: for the revision that it made.
         effects_without_permission=number(
             "select count(*) as n from effects e join intents i using (tenant_id, intent_id) "
             "left join approvals a using (tenant_id, intent_id) "
-            "where i.action_class <> 'A' and coalesce(a.state, 'none') <> 'consumed' "
-            # At A1 the edit is the editor's own approval: the permission is the resolved request of the revision before.
-            "and not exists (select 1 from approvals p where p.tenant_id = i.tenant_id "
-            "and p.intent_id = i.supersedes and p.state = 'edited')"
+            "where i.action_class <> 'A' and coalesce(a.state, 'none') <> 'consumed'"
         ),
         audit_rows=number("select count(*) as n from audit_log"),
     )
