@@ -54,6 +54,14 @@ _COMMANDS: Mapping[str, str] = {
     "intents": "intents",
     "dead-letters": "dead_letters",
     "journey": "journey",
+    "policy": "policy",
+    "canary": "canary",
+    "switches": "switches",
+    "budgets": "budgets",
+    "audit": "audit",
+    "sweep": "sweep",
+    "approvers": "approvers",
+    "webhooks": "webhooks",
     "keys": "keys",
 }
 _CODES: Sequence[tuple[type[SpineError], int]] = (

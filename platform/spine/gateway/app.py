@@ -7,9 +7,27 @@ from importlib.metadata import version
 import anyio.to_thread
 from fastapi import FastAPI
 
+from spine import console
 from spine.gateway import docs, problems
 from spine.gateway.limits import BodyLimit
-from spine.gateway.routes import approvals, automations, events, health, intents, journeys, tasks, webhooks
+from spine.gateway.routes import (
+    approvals,
+    approvers,
+    audit,
+    automations,
+    budgets,
+    dead_letters,
+    endpoints,
+    events,
+    health,
+    intents,
+    journeys,
+    policy,
+    stream,
+    switches,
+    tasks,
+    webhooks,
+)
 from spine.gateway.services import Services
 from spine.gateway.tracing import Tracing
 
@@ -17,6 +35,11 @@ _DESCRIPTION = """
 Tasks, events, approvals and webhooks of the spine. `Authorization: Bearer sk.…` chooses the tenant. Every unsafe call takes an
 `Idempotency-Key`; errors are RFC 9457 problems of type `urn:spine:problem:<code>`.
 """
+
+_ROUTES = (
+    *(tasks, events, webhooks, approvals, intents, journeys, automations),
+    *(policy, switches, budgets, dead_letters, audit, approvers, endpoints, stream),
+)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -39,8 +62,9 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Tracing)  # the outermost: a refusal has a trace too
     problems.install(app)
-    for routes in (tasks, events, approvals, intents, journeys, automations, webhooks):
+    for routes in _ROUTES:
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
+    console.install(app)
     docs.install(app)
     return app

@@ -1,0 +1,5 @@
+"""Budgets: what is reserved, spent and left."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["budgets"])

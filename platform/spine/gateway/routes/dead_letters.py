@@ -1,0 +1,5 @@
+"""What nobody will try again by himself."""
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["dead letters"])
