@@ -17,7 +17,9 @@ from psycopg.types.json import Jsonb
 
 from shared.events import ActorType, Severity
 from spine.db import Connection
+from spine.errors import InvalidInput
 from spine.ids import new_id
+from spine.paging import Page, page_of, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,42 @@ def rows(
     """At most `limit` rows after a position, oldest first, of one flow and/or about one subject."""
     wanted = {"tenant": tenant_id, "after": after, "correlation": correlation_id, "subject": subject_id, "limit": limit}
     return [_row(row) for row in conn.execute(_SELECT, wanted)]
+
+
+_LISTED = sql.SQL(
+    "select position, {} from audit_log where tenant_id = %(tenant)s and position < %(before)s "
+    "and (%(correlation)s::text is null or correlation_id = %(correlation)s) "
+    "and (%(subject)s::text is null or subject_id = %(subject)s) "
+    "and (%(actor)s::text is null or actor_id = %(actor)s) "
+    "and (%(action)s::text is null or action = %(action)s) order by position desc limit %(limit)s"
+).format(sql.SQL(_COLUMNS))
+_MOST = 200
+_END = 2**63 - 1
+
+
+def listing(
+    conn: Connection,
+    *,
+    tenant_id: str,
+    cursor: str | None = None,
+    limit: int = 50,
+    correlation_id: str | None = None,
+    subject_id: str | None = None,
+    actor_id: str | None = None,
+    action: str | None = None,
+) -> Page[Row]:
+    """A page of the log, the newest row first, of what all the given filters name. `limit` is 1 to 200. Raises InvalidInput.
+
+    For people: a row that is written late by a slow transaction may appear behind a cursor. Whoever must miss none reads the export.
+    """
+    if not 1 <= limit <= _MOST:
+        raise InvalidInput(f"limit={limit} is not 1 to {_MOST}: take the next page instead")
+    (before,) = place_of(cursor, int) if cursor else (_END,)
+    if not 0 <= before <= _END:
+        raise InvalidInput(f"cursor {cursor!r} is not one that this listing gave: leave it out to start from the beginning")
+    wanted = {"tenant": tenant_id, "before": before, "limit": limit + 1, "correlation": correlation_id}
+    wanted |= {"subject": subject_id, "actor": actor_id, "action": action}
+    return page_of([_row(row) for row in conn.execute(_LISTED, wanted)], limit, lambda row: (str(row.position),))
 
 
 def _row(row: Mapping[str, Any]) -> Row:
