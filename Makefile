@@ -6,10 +6,11 @@
 #   make up     the stack on this machine, until Ctrl-C
 #   make check  lint, format, types, import rules
 #   make bench  the measured promises              (ARGS="--only dispatch --events 50" to choose)
+#   make docs   these documents as a site, in site/; the browser tests make its pictures of the console
 #   make lock   compile requirements.lock anew         (ARGS=--upgrade for newer versions)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up check bench lock install
+.PHONY: help demo test up check bench docs lock install
 
 # The first Python that is new enough; PYTHON=… overrides. A name that does not run, or is too old, is passed over.
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
@@ -56,6 +57,10 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
+	@echo "look at it: $(BIN)/python -m http.server --directory site --bind 127.0.0.1 8008"
 
 # Versions and hashes, no download addresses: the same file serves every mirror.
 lock:
