@@ -22,6 +22,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 # Compiled now: without bytecode the first start of the stack takes twice as long. Where a network opens TLS, its certificate is in
 # the system's store and not in uv's own, hence the second try below.
+# Test processes, each with engines of its own. More than cores: a good part of the tests waits for a timer or a process to start.
+WORKERS ?= 3
 SYNC := $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 
 help:
@@ -47,7 +49,7 @@ up: $(STAMP)
 	@$(BIN)/spine up $(ARGS)
 
 test: $(STAMP)
-	@$(BIN)/pytest -m "not long" $(ARGS)
+	@$(BIN)/pytest -m "not long" -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
