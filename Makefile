@@ -20,10 +20,10 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 # Written last, so that an interrupted installation is done again; older than what it was made from, it is done again too.
 STAMP := .venv/.installed
-# Compiled now: without bytecode the first start of the stack takes twice as long. Where a network opens TLS, its certificate is in
-# the system's store and not in uv's own, hence the second try below.
 # Test processes, each with engines of its own. More than cores: a good part of the tests waits for a timer or a process to start.
 WORKERS ?= 3
+# Compiled now: without bytecode the first start of the stack takes twice as long. Where a network opens TLS, its certificate is in
+# the system's store and not in uv's own, hence the second try below.
 SYNC := $(BIN)/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 
 help:
