@@ -6,6 +6,7 @@ and `links` leads to their pages. All times are business time; deliveries, which
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -14,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from shared.events import Envelope, short_name
 from spine.clock import BusinessClock
 from spine.db import Connection
-from spine.errors import NotFound
+from spine.errors import InvalidInput, NotFound
 from spine.eventlog import events_of
+from spine.paging import page_of, place_of
 from spine.settings import Settings
 
 
@@ -40,7 +42,7 @@ class Link(BaseModel):
 
 
 class Journey(BaseModel):
-    """`trace_ids` in order of appearance: one, unless somebody outside broke the trace."""
+    """`trace_ids` in order of appearance: one, unless somebody outside broke the trace. `next` is the cursor of the following steps."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,6 +52,7 @@ class Journey(BaseModel):
     workflow_ids: tuple[str, ...]
     steps: tuple[Step, ...]
     links: tuple[Link, ...] = ()
+    next: str | None = None
 
 
 _PLANES = ("events", "dispatch", "intents", "approvals", "effects", "audit")  # the order of what shares a moment
@@ -68,7 +71,7 @@ def journey(conn: Connection, tenant_id: str, correlation_id: str, *, clock: Bus
     ]
     if not steps:
         raise NotFound(f"tenant {tenant_id!r} has nothing with correlation id {correlation_id!r}: `spine events tail` shows those of late")
-    steps.sort(key=lambda step: (step.time, _PLANES.index(step.plane)))
+    steps.sort(key=_order)
     return Journey(
         tenant_id=tenant_id,
         correlation_id=correlation_id,
@@ -76,6 +79,22 @@ def journey(conn: Connection, tenant_id: str, correlation_id: str, *, clock: Bus
         workflow_ids=tuple(dict.fromkeys(step.ids["workflow_id"] for step in steps if "workflow_id" in step.ids)),
         steps=tuple(steps),
     )
+
+
+def page_of_steps(found: Journey, cursor: str | None, limit: int) -> Journey:
+    """The same with at most `limit` steps after a cursor; ids and traces stay those of the whole. Raises InvalidInput."""
+    after = None if cursor is None else place_of(cursor, datetime.fromisoformat, int, int)
+    if after is not None and after[0].tzinfo is None:
+        raise InvalidInput(f"cursor {cursor!r} is not one that this journey gave: leave it out to start from the beginning")
+    # What shares moment and plane is in the order in which it was written, so its number there is the third part of its place.
+    placed = [((*place, n), step) for place, same in groupby(found.steps, key=_order) for n, step in enumerate(same)]
+    later = [(place, step) for place, step in placed if after is None or place > after]
+    page = page_of(later[: limit + 1], limit, lambda last: (last[0][0].isoformat(), str(last[0][1]), str(last[0][2])))
+    return found.model_copy(update={"steps": tuple(step for _, step in page.items), "next": page.next})
+
+
+def _order(step: Step) -> tuple[datetime, int]:
+    return step.time, _PLANES.index(step.plane)
 
 
 def with_links(found: Journey, settings: Settings) -> Journey:

@@ -40,5 +40,5 @@ def place_of(cursor: str, *kinds: Callable[[str], Any]) -> tuple[Any, ...]:
         if not isinstance(values, list) or len(values) != len(kinds):
             raise ValueError
         return tuple(kind(value) for kind, value in zip(kinds, values, strict=True))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInput(f"cursor {cursor!r} is not one that this listing gave: leave it out to start from the beginning") from error

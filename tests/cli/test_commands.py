@@ -93,7 +93,7 @@ def test_a_message_is_looked_at_edited_and_thereby_approved(spine: Spine, office
     listed = spine("approvals", "list")
     assert approval_id in listed.out
     assert "1 of 1" in listed.out
-    assert [one["approval_id"] for one in spine("approvals", "list", "--json").json()] == [approval_id]
+    assert [one["approval_id"] for one in spine("approvals", "list", "--json").json()["items"]] == [approval_id]
     shown = spine("approvals", "show", approval_id)
     assert "Shall we talk?" in shown.out
     assert "must sign    1 more (approver), not test-automation" in shown.out
@@ -103,7 +103,7 @@ def test_a_message_is_looked_at_edited_and_thereby_approved(spine: Spine, office
     )
     assert "is edited" in edited.out
     assert "revision 2" in edited.out
-    (runnable,) = spine("intents", "list", "--state", "runnable", "--json").json()
+    (runnable,) = spine("intents", "list", "--state", "runnable", "--json").json()["items"]
     assert spine("intents", "show", runnable["intent_id"], "--json").json()["payload"]["subject"] == "Again"
     assert runnable["payload"] is None
     assert "nothing waits for anybody" in spine("approvals", "list").out
@@ -145,7 +145,7 @@ def test_another_tenants_key_finds_nothing(spine: Spine, office: Door) -> None:
     assert spine("approvals", "show", approval_id, tenant="rival").code == 4
     assert spine("approvals", "approve", approval_id, tenant="rival").code == 4
     assert spine("journey", "flow-1", tenant="rival").code == 4
-    assert spine("approvals", "list", "--json", tenant="rival").json() == []
+    assert spine("approvals", "list", "--json", tenant="rival").json() == {"items": [], "next": None}
     assert spine("events", "tail", "--json", tenant="rival").out == ""
 
 

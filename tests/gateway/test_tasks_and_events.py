@@ -124,16 +124,18 @@ def test_a_subject_that_contradicts_the_data_is_refused(door: Door, refused: Ref
 def test_the_log_is_read_page_by_page_without_gap_or_repetition(door: Door, refused: Refused) -> None:
     for number in range(5):
         assert door.post("/v1/events", {"type": "outreach.replied", "data": {**REPLIED, "lead_id": f"L-{number}"}}).status_code == 202
-    seen, after = [], None
-    while page := door.get("/v1/events", params={"limit": 2, **({"after": after} if after else {})}).json():
-        if not page["items"]:
-            break
-        seen += [item["event"]["subject"] for item in page["items"]]
-        after = page["next"]
-    assert seen == [f"L-{number}" for number in range(5)]
-    assert page["next"] == after  # the place to go on from, for later
+    items, cursor = [], {}
+    while cursor is not None:
+        page = door.get("/v1/events", params={"limit": 2, **cursor}).json()
+        items += page["items"]
+        cursor = {"cursor": page["next"]} if page["next"] else None
+    assert [item["event"]["subject"] for item in items] == [f"L-{number}" for number in range(5)]
+    assert door.get("/v1/events", params={"cursor": items[-1]["place"]}).json() == {"items": [], "next": None}
+    door.post("/v1/events", {"type": "outreach.replied", "data": {**REPLIED, "lead_id": "L-later"}})
+    later = door.get("/v1/events", params={"cursor": items[-1]["place"]}).json()["items"]
+    assert [item["event"]["subject"] for item in later] == ["L-later"], "the place of the last event is where to go on"
     assert [i["event"]["subject"] for i in door.get("/v1/events", params={"subject": "L-3"}).json()["items"]] == ["L-3"]
-    refused(door.get("/v1/events", params={"after": "yesterday"}), 400, "invalid-input", "'yesterday'")
+    refused(door.get("/v1/events", params={"cursor": "yesterday"}), 400, "invalid-input", "'yesterday'")
     refused(door.get("/v1/events", params={"limit": 0}), 422, "schema-violation", "limit")
     refused(door.get("/v1/events", params={"colour": "red"}), 422, "schema-violation", "colour")
 

@@ -347,17 +347,36 @@ def test_an_approval_asked_under_another_policy_is_not_given_but_may_be_edited_i
     assert (successor.approvers_needed, desk.intent(successor.intent_id).policy_version) == (2, desk.policy.version)
 
 
-def test_waiting_requests_are_listed_the_oldest_first_page_by_page(desk: Desk) -> None:
+def test_waiting_requests_are_listed_the_most_urgent_first_page_by_page(desk: Desk) -> None:
     made = []
     for _ in range(5):
-        made.append(desk.propose().approval_id)
+        made.append(desk.propose().approval_id or "")
         desk.clock.advance(minutes=1)
     desk.decide(made[1], "ana")
+    note(desk, made[4], SlaLabel.BREACH)  # escalated: before those that run out sooner
     with desk.database.tenant(desk.tenant) as conn:
-        first = approvals.pending(conn, tenant_id=desk.tenant, limit=2)
-        rest = approvals.pending(conn, tenant_id=desk.tenant, after=first[-1].approval_id, limit=9)
-    assert [approval.approval_id for approval in first + rest] == [made[0], *made[2:]]
-    assert first[0].intent.payload["contact_id"] == "contact/1"
+        first = approvals.listing(conn, tenant_id=desk.tenant, limit=2)
+        rest = approvals.listing(conn, tenant_id=desk.tenant, cursor=first.next, limit=2)
+    assert [approval.approval_id for approval in (*first.items, *rest.items)] == [made[4], made[0], made[2], made[3]]
+    assert first.items[0].intent.payload["contact_id"] == "contact/1"
+    assert rest.next is None
+
+
+def test_requests_of_any_state_are_listed_the_newest_first(desk: Desk) -> None:
+    made = []
+    for _ in range(4):
+        made.append(desk.propose().approval_id or "")
+        desk.clock.advance(minutes=1)
+    desk.decide(made[0], "ana")
+    desk.decide(made[2], "ana")
+    with desk.database.tenant(desk.tenant) as conn:
+        everything = approvals.listing(conn, tenant_id=desk.tenant, state=None, limit=3)
+        last = approvals.listing(conn, tenant_id=desk.tenant, state=None, cursor=everything.next, limit=3)
+        approved = approvals.listing(conn, tenant_id=desk.tenant, state=ApprovalState.APPROVED)
+        with pytest.raises(InvalidInput, match="cursor"):
+            approvals.listing(conn, tenant_id=desk.tenant, cursor=everything.next)
+    assert [approval.approval_id for approval in (*everything.items, *last.items)] == made[::-1]
+    assert [approval.approval_id for approval in approved.items] == [made[2], made[0]]
 
 
 def test_an_unknown_approval_is_not_found(desk: Desk) -> None:

@@ -217,16 +217,16 @@ def test_what_is_done_cannot_be_withdrawn(desk: Desk) -> None:
 
 def test_a_listing_pages_from_the_newest_and_every_intent_comes_once(desk: Desk) -> None:
     made = [desk.propose("crm_deal_update").intent_id for _ in range(7)]
-    seen, page = [], None
+    seen, cursor = [], None
     while True:
         with desk.database.tenant(desk.tenant) as conn:
-            found = intents.listing(conn, tenant_id=desk.tenant, state=IntentState.RUNNABLE, page=page, limit=3)
-        seen += [intent.intent_id for intent in found.intents]
-        if (page := found.next_page) is None:
+            found = intents.listing(conn, tenant_id=desk.tenant, state=IntentState.RUNNABLE, cursor=cursor, limit=3)
+        seen += [intent.intent_id for intent in found.items]
+        if (cursor := found.next) is None:
             break
     assert seen == made[::-1]
     with desk.database.tenant(desk.tenant) as conn, pytest.raises(InvalidInput, match="'nonsense'"):
-        intents.listing(conn, tenant_id=desk.tenant, page="nonsense")
+        intents.listing(conn, tenant_id=desk.tenant, cursor="nonsense")
 
 
 def test_an_unknown_intent_is_not_found_whatever_its_id_looks_like(desk: Desk) -> None:

@@ -124,8 +124,8 @@ def test_services_do_not_find_the_other_tenants_work(shared_database: Database) 
     mine.contact()
     proposed = mine.runnable()
     with shared_database.tenant(other.tenant) as conn:
-        assert intents.listing(conn, tenant_id=mine.tenant).intents == ()
-        assert approvals.pending(conn, tenant_id=mine.tenant) == []
+        assert intents.listing(conn, tenant_id=mine.tenant).items == ()
+        assert approvals.listing(conn, tenant_id=mine.tenant, state=None).items == ()
         for tenant in (mine.tenant, other.tenant):
             with pytest.raises(NotFound):
                 intents.read(conn, tenant, proposed.intent_id)

@@ -62,7 +62,7 @@ class Office:
 
     def pending(self) -> list[Approval]:
         with self.database.tenant(TENANT) as conn:
-            return approvals.pending(conn, tenant_id=TENANT)
+            return list(approvals.listing(conn, tenant_id=TENANT).items)
 
     def decide(self, approval: Approval, verdict: Verdict, who: str = "basma", edited: dict[str, Any] | None = None) -> Resolution:
         with self.database.tenant(TENANT) as conn:

@@ -5,7 +5,7 @@ distinct, the requester is none of them, what expired was never approved, and an
 """
 
 from spine.approvals.decide import decide
-from spine.approvals.queries import pending, show
+from spine.approvals.queries import listing, show
 from spine.approvals.records import Approval, ApprovalState, Decided, Principal, Resolution, SlaLabel, SlaNote
 from spine.approvals.timers import expire, note_sla
 
@@ -19,7 +19,7 @@ __all__ = [
     "SlaNote",
     "decide",
     "expire",
+    "listing",
     "note_sla",
-    "pending",
     "show",
 ]

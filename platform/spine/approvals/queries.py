@@ -1,7 +1,9 @@
 """Requests for approval as people see them."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, LiteralString
+from uuid import UUID
 
 from psycopg import sql
 
@@ -10,6 +12,7 @@ from spine.approvals.records import Approval, ApprovalState, Decided
 from spine.db import Connection
 from spine.errors import NotFound
 from spine.intents.rows import COLUMNS, intent_of, reasons_of, uuid_of
+from spine.paging import Page, page_of, place_of
 
 _OWN = (
     *("approval_id", "approvers_needed", "roles", "why", "requested_at", "warn_at", "breach_at", "escalate_at", "expires_at"),
@@ -24,17 +27,31 @@ _SELECT = sql.SQL("select {intent}, {own}, {shared} from approvals a join intent
 )
 
 
-def pending(conn: Connection, *, tenant_id: str, after: str | None = None, limit: int = 50) -> list[Approval]:
-    """Requests that wait, the oldest first; `after` is the approval id that the last page ended with."""
-    later: LiteralString = "a.tenant_id = %(tenant)s and a.state = 'pending'"
-    if after is not None:
-        later += (
-            " and (a.requested_at, a.approval_id) > (select requested_at, approval_id from approvals"
-            " where tenant_id = %(tenant)s and approval_id = %(after)s)"
-        )
-    query = _where(later) + sql.SQL(" order by a.requested_at, a.approval_id limit %(limit)s")
-    mark = None if after is None else uuid_of("approval", tenant_id, after)
-    return _with_decisions(conn, tenant_id, conn.execute(query, {"tenant": tenant_id, "after": mark, "limit": limit}).fetchall())
+def listing(
+    conn: Connection, *, tenant_id: str, state: ApprovalState | None = ApprovalState.PENDING, cursor: str | None = None, limit: int = 50
+) -> Page[Approval]:
+    """What waits, the most urgent first: those that were escalated, then whatever runs out soonest. Any other state, or None for all
+    of them, newest first. Raises InvalidInput for a cursor of another listing."""
+    given: dict[str, Any] = {"tenant": tenant_id, "state": state and state.value, "limit": limit + 1}
+    urgent = state is ApprovalState.PENDING
+    condition: LiteralString = "a.tenant_id = %(tenant)s" if state is None else "a.tenant_id = %(tenant)s and a.state = %(state)s"
+    if cursor is not None and urgent:
+        given["level"], given["expires"], given["last"] = place_of(cursor, int, datetime.fromisoformat, UUID)
+        condition += " and (-a.escalation_level, a.expires_at, a.approval_id) > (%(level)s, %(expires)s, %(last)s)"
+    elif cursor is not None:
+        given["requested"], given["last"] = place_of(cursor, datetime.fromisoformat, UUID)
+        condition += " and (a.requested_at, a.approval_id) < (%(requested)s, %(last)s)"
+    order = "-a.escalation_level, a.expires_at, a.approval_id" if urgent else "a.requested_at desc, a.approval_id desc"
+    found = conn.execute(_where(condition) + sql.SQL(f" order by {order} limit %(limit)s"), given).fetchall()
+    return page_of(_with_decisions(conn, tenant_id, found), limit, _urgency if urgent else _age)
+
+
+def _urgency(approval: Approval) -> tuple[str, str, str]:
+    return str(-approval.escalation_level), approval.expires_at.isoformat(), approval.approval_id
+
+
+def _age(approval: Approval) -> tuple[str, str]:
+    return approval.requested_at.isoformat(), approval.approval_id
 
 
 def show(conn: Connection, tenant_id: str, approval_id: str) -> Approval:

@@ -24,6 +24,8 @@ from spine.identity import Principal, Role, authenticate, tenant_of
 from spine.settings import Settings, tenant_named
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table for people.")]
+Limit = Annotated[int, typer.Option(min=1, max=200, help="How many at once.")]
+Cursor = Annotated[str | None, typer.Option(help="Where the page before ended, as it said.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,17 @@ def print_json(value: BaseModel | Mapping[str, Any] | Iterable[BaseModel]) -> No
         case _:
             shown = [one.model_dump(mode="json") for one in value]
     typer.echo(json.dumps(shown, ensure_ascii=False))
+
+
+def print_page(items: Iterable[BaseModel], following: str | None) -> None:
+    """One page of a listing, as the gateway answers it."""
+    typer.echo(json.dumps({"items": [one.model_dump(mode="json") for one in items], "next": following}, ensure_ascii=False))
+
+
+def say_more(following: str | None) -> None:
+    """Under a table: how to see what comes after it."""
+    if following is not None:
+        say(f"there are more: --cursor {following}")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:

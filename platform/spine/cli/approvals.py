@@ -8,8 +8,8 @@ import typer
 
 from shared.events import Verdict
 from spine import approvals
-from spine.approvals import Approval, Resolution
-from spine.cli.acting import Acting, Json, acting, print_json, print_table, read_json, say, traced
+from spine.approvals import Approval, ApprovalState, Resolution
+from spine.cli.acting import Acting, Cursor, Json, Limit, acting, print_json, print_page, print_table, read_json, say, say_more, traced
 from spine.identity import Role
 from spine.ids import new_id
 from spine.intake import take_decision
@@ -25,18 +25,22 @@ Digest = Annotated[str | None, typer.Option(help="What you looked at: refused if
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
+    state: Annotated[ApprovalState, typer.Option(help="What became of it.")] = ApprovalState.PENDING,
+    limit: Limit = 100,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
-    """Show what waits, the oldest first."""
+    """Show what waits, the most urgent first; or what was decided, the newest first."""
     with acting() as person:
         with person.transaction() as conn:
-            found = approvals.pending(conn, tenant_id=person.principal.tenant_id, limit=limit)
+            page = approvals.listing(conn, tenant_id=person.principal.tenant_id, state=state, cursor=cursor, limit=limit)
         if as_json:
-            print_json(ApprovalView.of(one) for one in found)
+            print_page((ApprovalView.of(one) for one in page.items), page.next)
             return
-        rows = ((a.approval_id, a.intent.action, _people(a), a.requested_by, person.local(a.expires_at), _why(a)) for a in found)
-        print_table(("approval", "action", "needs", "requested by", "expires", "why"), rows, empty="nothing waits for anybody")
+        rows = ((a.approval_id, a.intent.action, _people(a), a.requested_by, person.local(a.expires_at), _why(a)) for a in page.items)
+        nothing = "nothing waits for anybody" if state is ApprovalState.PENDING else f"none is {state.value}"
+        print_table(("approval", "action", "needs", "requested by", "expires", "why"), rows, empty=nothing)
+        say_more(page.next)
 
 
 @app.command()

@@ -102,9 +102,8 @@ def _show(person: Acting, found: list[Recorded], last: Place, *, as_json: bool) 
     for one in found:
         envelope = one.envelope
         if as_json:
-            place = f"{one.place.xid}.{one.place.position}"
             event = envelope.model_dump(mode="json", exclude_none=True)
-            print_json({"place": place, "recorded_at": one.recorded_at.isoformat(), "event": event})
+            print_json({"place": str(one.place), "recorded_at": one.recorded_at.isoformat(), "event": event})
         else:
             name = envelope.type.removeprefix("spine.")
             say(f"{person.local(envelope.time)}  {name:38} {envelope.subject:28} {envelope.correlationid}")

@@ -10,7 +10,7 @@ import typer
 
 from spine import intents
 from spine.audit import Actor
-from spine.cli.acting import Acting, Json, acting, print_json, print_table, say, traced
+from spine.cli.acting import Acting, Cursor, Json, Limit, acting, print_json, print_page, print_table, say, say_more, traced
 from spine.effects import Connector, Effects, ledger
 from spine.errors import Conflict, Misconfigured, OutcomeUnknown, ProviderUnavailable
 from spine.identity import Role
@@ -30,7 +30,8 @@ def list_(
     state: Annotated[IntentState | None, typer.Option(help="Only those in this state.")] = None,
     automation: Annotated[str | None, typer.Option(help="Only those of this automation.")] = None,
     correlation: Annotated[str | None, typer.Option(help="Only those of this business flow.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Show intents, the newest first, without payloads."""
@@ -42,15 +43,15 @@ def list_(
                 state=state,
                 automation=automation,
                 correlation_id=correlation,
+                cursor=cursor,
                 limit=limit,
             )
         if as_json:
-            print_json(IntentView.of(intent) for intent in page.intents)
+            print_page((IntentView.of(intent) for intent in page.items), page.next)
             return
-        rows = ((i.intent_id, i.action, i.state, i.automation, i.key, person.local(i.created_at)) for i in page.intents)
+        rows = ((i.intent_id, i.action, i.state, i.automation, i.key, person.local(i.created_at)) for i in page.items)
         print_table(("intent", "action", "state", "automation", "key", "proposed"), rows, empty="no such intents")
-        if page.next_page:
-            say(f"there are more: narrow it down, or --limit beyond {limit}")
+        say_more(page.next)
 
 
 @app.command()

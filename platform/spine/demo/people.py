@@ -5,7 +5,7 @@ person who therefore may not approve it; everything else is approved by as many 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -35,11 +35,19 @@ class People:
     def work_through_inbox(self) -> int:
         """Decide everything that is pending now. Returns how many decisions were taken."""
         taken = 0
-        for pending in self._get("/v1/approvals", state="pending", limit="200")["items"]:
+        for pending in list(self._inbox()):
             if pending["approval_id"] not in self._handled:
                 self._handled.add(pending["approval_id"])
                 taken += self._decide(self._get(f"/v1/approvals/{pending['approval_id']}"))
         return taken
+
+    def _inbox(self) -> Iterator[Mapping[str, Any]]:
+        """Every page of it."""
+        following: dict[str, str] | None = {}
+        while following is not None:
+            page = self._get("/v1/approvals", state="pending", limit="200", **following)
+            yield from page["items"]
+            following = {"cursor": page["next"]} if page["next"] else None
 
     def answer(self, lead_id: str, contact_id: str) -> None:
         """A lead writes back: the mail system tells the gateway, as it would tell any other listener."""

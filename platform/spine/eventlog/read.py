@@ -1,14 +1,16 @@
 """Reading the log for people and for reports: inside one tenant's wall, in the order of the log."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from psycopg import sql
 
 from shared.events import Envelope
 from spine.db import Connection
+from spine.errors import InvalidInput
 
 # What a transaction wrote is shown only when nothing that began before it can still commit: a reader who goes on from the
 # last place it saw therefore misses nothing. Positions alone do not give that: they are drawn before the commit.
@@ -21,6 +23,17 @@ class Place:
 
     xid: int = 0
     position: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.xid}.{self.position}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The place that `str` wrote. Raises InvalidInput."""
+        if not re.fullmatch(r"[0-9]{1,18}\.[0-9]{1,18}", text):
+            raise InvalidInput(f"cursor {text!r} is no place in the log: leave it out to start from the beginning")
+        xid, position = text.split(".")
+        return cls(int(xid), int(position))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 CorrelationId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Limit = Annotated[int, Field(ge=1, le=500)]
+Limit = Annotated[int, Field(ge=1, le=200)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$")]
 
 
 class Strict(BaseModel):
@@ -24,3 +25,4 @@ class Query(Strict):
 
     tenant_id: str | None = Field(default=None, description="may be left out: the key chooses the tenant; another one is refused")
     limit: Limit = 50
+    cursor: Cursor | None = Field(default=None, description="`next` of the page before; without it, from the beginning")

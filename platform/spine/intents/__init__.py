@@ -5,8 +5,8 @@ compare-and-set on the state, with its audit row in the same transaction; termin
 """
 
 from spine.intents.propose import propose
-from spine.intents.records import Intent, Page, Proposal, Proposed
+from spine.intents.records import Intent, Proposal, Proposed
 from spine.intents.states import MOVES, TERMINAL, IntentState
 from spine.intents.store import cancel, listing, move, read
 
-__all__ = ["MOVES", "TERMINAL", "Intent", "IntentState", "Page", "Proposal", "Proposed", "cancel", "listing", "move", "propose", "read"]
+__all__ = ["MOVES", "TERMINAL", "Intent", "IntentState", "Proposal", "Proposed", "cancel", "listing", "move", "propose", "read"]

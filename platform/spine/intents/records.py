@@ -91,11 +91,3 @@ class Intent:
     not_before: datetime | None
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """One page of intents, newest first; pass `next_page` back for the following one, None at the end."""
-
-    intents: tuple[Intent, ...]
-    next_page: str | None

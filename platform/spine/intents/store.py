@@ -1,7 +1,5 @@
 """Reading intents, and moving them: compare-and-set on the state, the audit row in the same transaction."""
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,11 +12,12 @@ from spine import audit
 from spine.audit import Actor, Entry
 from spine.clock import Clock
 from spine.db import Connection
-from spine.errors import IllegalMove, InvalidInput, NotFound
+from spine.errors import IllegalMove, NotFound
 from spine.intents import announce
-from spine.intents.records import Intent, Page
+from spine.intents.records import Intent
 from spine.intents.rows import COLUMNS, intent_of, uuid_of
 from spine.intents.states import MOVES, NEVER_DONE, IntentState
+from spine.paging import Page, page_of, place_of
 from spine.telemetry import scrub
 
 _SELECT = sql.SQL("select {} from intents where tenant_id = %(tenant)s").format(sql.SQL(COLUMNS))
@@ -41,19 +40,19 @@ def listing(
     state: IntentState | None = None,
     automation: str | None = None,
     correlation_id: str | None = None,
-    page: str | None = None,
+    cursor: str | None = None,
     limit: int = 50,
-) -> Page:
-    """Newest first, by keyset: a page stays where it is while rows arrive. Raises InvalidInput for a page mark that is not ours."""
+) -> Page[Intent]:
+    """Newest first, by keyset: a page stays where it is while rows arrive. Raises InvalidInput for a cursor that is not ours."""
     wanted: dict[str, Any] = {"state": state and state.value, "automation": automation, "correlation_id": correlation_id}
     given = {name: value for name, value in wanted.items() if value is not None}
     conditions: list[sql.Composable] = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in given]
-    if page is not None:
-        given["at"], given["before"] = _unmark(page)
+    if cursor is not None:
+        given["at"], given["before"] = place_of(cursor, datetime.fromisoformat, UUID)
         conditions.append(sql.SQL("(created_at, intent_id) < (%(at)s, %(before)s)"))
     query = sql.SQL(" and ").join([_SELECT, *conditions]) + sql.SQL(" order by created_at desc, intent_id desc limit %(limit)s")
     found = [intent_of(row) for row in conn.execute(query, {**given, "tenant": tenant_id, "limit": limit + 1})]
-    return Page(intents=tuple(found[:limit]), next_page=_mark(found[limit - 1]) if len(found) > limit else None)
+    return page_of(found, limit, lambda last: (last.created_at.isoformat(), last.intent_id))
 
 
 def move(
@@ -168,15 +167,3 @@ def withdraw_approval(conn: Connection, intent: Intent, *, actor: Actor, clock: 
     audit.record_all(conn, [entry], tenant_id=intent.tenant_id, now=now)
     data = ApprovalResolved(approval_id=approval_id, intent_id=intent.intent_id, workflow_id=intent.workflow_id, resolution="cancelled")
     announce.write(conn, announce.envelope(intent, data, "cancelled", actor=actor, now=now))
-
-
-def _mark(last: Intent) -> str:
-    return urlsafe_b64encode(json.dumps([last.created_at.isoformat(), last.intent_id]).encode()).decode()
-
-
-def _unmark(page: str) -> tuple[datetime, UUID]:
-    try:
-        at, before = json.loads(urlsafe_b64decode(page.encode()))
-        return datetime.fromisoformat(at), UUID(before)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"page {page!r} is not one that a listing gave: leave it out to start from the newest") from error

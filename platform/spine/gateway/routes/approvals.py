@@ -22,12 +22,11 @@ router = APIRouter(tags=["approvals"])
 
 
 class ApprovalQuery(bodies.Query):
-    state: Literal["pending"] = "pending"
-    after: str | None = Field(default=None, description="`next` of the page before")
+    state: ApprovalState | Literal["any"] = Field(default=ApprovalState.PENDING, description="what became of it; `any` for all of them")
 
 
 class Approvals(View):
-    """`next` is None on the last page."""
+    """`next` is null on the last page."""
 
     items: tuple[ApprovalView, ...]
     next: str | None
@@ -35,11 +34,11 @@ class Approvals(View):
 
 @router.get("/approvals")
 def get_approvals(query: Annotated[ApprovalQuery, Query()], visit: Visiting) -> Approvals:
-    """What waits for people, the oldest first."""
+    """What waits for people, the most urgent first; what was decided, the newest first."""
+    state = None if query.state == "any" else ApprovalState(query.state)
     with visit.reading() as work:
-        found = approvals.pending(work.conn, tenant_id=work.tenant_id, after=query.after, limit=query.limit + 1)
-    page = found[: query.limit]
-    return Approvals(items=tuple(ApprovalView.of(one) for one in page), next=page[-1].approval_id if len(found) > query.limit else None)
+        page = approvals.listing(work.conn, tenant_id=work.tenant_id, state=state, cursor=query.cursor, limit=query.limit)
+    return Approvals(items=tuple(ApprovalView.of(one) for one in page.items), next=page.next)
 
 
 @router.get("/approvals/{approval_id}")

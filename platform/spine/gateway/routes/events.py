@@ -1,6 +1,5 @@
 """POST /v1/events: tell a fact. GET /v1/events: read the log."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,11 +8,10 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from spine import eventlog
-from spine.errors import InvalidInput
 from spine.eventlog import Place, Recorded
 from spine.gateway import bodies
 from spine.gateway.auth import Visiting, Work, answered
-from spine.gateway.bodies import Body, CorrelationId, Line, Strict
+from spine.gateway.bodies import Body, CorrelationId, Cursor, Line, Strict
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
 from spine.intake import Fact, event_type_of, publish_fact
@@ -116,7 +114,9 @@ class EventQuery(bodies.Query):
     type: str | None = None
     correlation_id: str | None = None
     subject: str | None = None
-    after: str | None = Field(default=None, description="`next` of the page before; without it, from the beginning of the log")
+    cursor: Cursor | None = Field(
+        default=None, description="`next` of the page before, or the `place` of any event; without it, from the beginning"
+    )
 
 
 class EventView(View):
@@ -126,7 +126,7 @@ class EventView(View):
 
 
 class Events(View):
-    """`next` is the place to go on from: keep it and ask again, new events come after it. None: the log holds nothing yet."""
+    """`next` is null on the last page so far. Whoever wants what comes later keeps the last `place`, which is a cursor too."""
 
     items: tuple[EventView, ...]
     next: str | None
@@ -135,7 +135,7 @@ class Events(View):
 @router.get("/events")
 def get_events(query: Annotated[EventQuery, Query()], visit: Visiting) -> Events:
     """The log in its order, oldest first."""
-    after = _place(query.after) if query.after is not None else None
+    after = Place.parse(query.cursor) if query.cursor is not None else None
     wanted = None if query.type is None else event_type_of(query.type)
     with visit.reading() as work:
         found = eventlog.read(
@@ -145,22 +145,12 @@ def get_events(query: Annotated[EventQuery, Query()], visit: Visiting) -> Events
             event_type=wanted,
             subject=query.subject,
             after=after,
-            limit=query.limit,
+            limit=query.limit + 1,
         )
-    return Events(items=tuple(_view(one) for one in found), next=_text(found[-1].place) if found else query.after)
+    shown = found[: query.limit]
+    return Events(items=tuple(_view(one) for one in shown), next=str(shown[-1].place) if len(found) > len(shown) else None)
 
 
 def _view(recorded: Recorded) -> EventView:
     event = recorded.envelope.model_dump(mode="json", exclude_none=True)
-    return EventView(place=_text(recorded.place), recorded_at=recorded.recorded_at, event=event)
-
-
-def _text(place: Place) -> str:
-    return f"{place.xid}.{place.position}"
-
-
-def _place(text: str) -> Place:
-    if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
-        raise InvalidInput(f"'after': {text!r} is no place that a listing gave: leave it out to start from the beginning")
-    xid, position = text.split(".")
-    return Place(int(xid), int(position))
+    return EventView(place=str(recorded.place), recorded_at=recorded.recorded_at, event=event)

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 
 from spine import intents
 from spine.gateway import bodies
@@ -19,11 +18,10 @@ class IntentQuery(bodies.Query):
     state: IntentState | None = None
     automation: str | None = None
     correlation_id: str | None = None
-    page: str | None = Field(default=None, description="`next` of the page before")
 
 
 class Intents(View):
-    """`next` is None on the last page."""
+    """`next` is null on the last page."""
 
     items: tuple[IntentView, ...]
     next: str | None
@@ -35,7 +33,7 @@ def get_intents(query: Annotated[IntentQuery, Query()], visit: Visiting) -> Inte
     with visit.reading() as work:
         wanted = query.model_dump(exclude={"tenant_id"})
         page = intents.listing(work.conn, tenant_id=work.tenant_id, **wanted)
-    return Intents(items=tuple(IntentView.of(intent) for intent in page.intents), next=page.next_page)
+    return Intents(items=tuple(IntentView.of(intent) for intent in page.items), next=page.next)
 
 
 @router.get("/intents/{intent_id}")
