@@ -24,7 +24,8 @@ SUPERVISOR = """
     import asyncio, sys
     from pathlib import Path
     from spine.stack.orphans import lock
-    from spine.stack.supervisor import Process, Supervisor
+    from spine.stack.process import Process
+    from spine.stack.supervisor import Supervisor
 
     home = Path(sys.argv[1])
     sleep = "import time; time.sleep(600)"

@@ -14,7 +14,7 @@ from spine.settings import Settings, variable_of
 from spine.stack import dagster_home
 from spine.stack.options import DEFAULT_PORTS, Options, choose_ports
 from spine.stack.parts import Plan, plan, refuse_taken_ports
-from spine.stack.supervisor import Elsewhere, Process
+from spine.stack.process import Elsewhere, Process
 
 ROOT = Path(__file__).parents[2]
 DATABASES = {

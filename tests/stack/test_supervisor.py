@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from spine.stack.ports import free_port
-from spine.stack.supervisor import Change, Process, StackFailed, State, Supervisor
+from spine.stack.process import Change, Process, StackFailed, State
+from spine.stack.supervisor import Supervisor
 
 SLEEPER = "import time; time.sleep(600)"
 STUBBORN = (
@@ -180,7 +181,8 @@ def test_a_signal_during_the_start_stops_what_was_started(tmp_path: Path) -> Non
         import asyncio, sys
         from pathlib import Path
         from spine.stack import interruptible
-        from spine.stack.supervisor import Process, Supervisor
+        from spine.stack.process import Process
+        from spine.stack.supervisor import Supervisor
 
         async def main():
             parts = [Process(name="never", command=lambda: [sys.executable, "-c", {SLEEPER!r}], ready=lambda _pid: False)]

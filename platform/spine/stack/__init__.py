@@ -6,7 +6,7 @@ start, with the end of its log. The rest is private to this package and to the c
 
 from spine.stack.options import Options
 from spine.stack.orphans import AlreadyRunning
+from spine.stack.process import Change, StackFailed, State
 from spine.stack.running import Stack, interruptible, run_stack
-from spine.stack.supervisor import Change, StackFailed, State
 
 __all__ = ["AlreadyRunning", "Change", "Options", "Stack", "StackFailed", "State", "interruptible", "run_stack"]

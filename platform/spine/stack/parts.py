@@ -17,8 +17,8 @@ from spine.stack import dagster_home, probes, temporal_server
 from spine.stack.options import Options, choose_ports
 from spine.stack.ports import holder, is_free
 from spine.stack.postgres import EmbeddedPostgres
+from spine.stack.process import Elsewhere, Part, Process
 from spine.stack.secret_files import read_or_make_secret
-from spine.stack.supervisor import Elsewhere, Part, Process
 from spine.stack.temporal_server import EmbeddedTemporal
 
 TASK_QUEUE = "commitments"

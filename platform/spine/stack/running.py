@@ -22,8 +22,9 @@ from spine.settings import STACK_FILE
 from spine.stack.options import Options
 from spine.stack.orphans import end_orphans, lock, write_private
 from spine.stack.parts import Plan, plan, refuse_taken_ports
+from spine.stack.process import Change, State
 from spine.stack.secret_files import keep_secret, read_secret
-from spine.stack.supervisor import Change, State, Supervisor
+from spine.stack.supervisor import Supervisor
 
 T = TypeVar("T")
 Report = Callable[[Change], None]

@@ -12,81 +12,22 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, assert_never
 
 import psutil
 
-from spine.errors import Misconfigured, SpineError
+from spine.errors import Misconfigured
+from spine.stack.ending import stop_signal_of, terminate
 from spine.stack.orphans import PROCESSES_FILE, kill_family, write_private
 from spine.stack.ports import is_listening
+from spine.stack.process import Change, Elsewhere, Part, Process, StackFailed, State
 
 _LOG_LIMIT = 20_000_000  # bytes; a log that is larger at start moves aside, and one such is kept
 _HEALTHY_AFTER = 30.0  # seconds of life after which the next death is a first one again
 _BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 15.0)  # seconds before start number 2, 3, … in a row
-
-
-class State(StrEnum):
-    WAITING = "waiting"
-    STARTING = "starting"
-    READY = "ready"
-    DONE = "done"
-    ELSEWHERE = "elsewhere"
-    RESTARTING = "restarting"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-class StackFailed(SpineError):
-    """A part did not start; the message has the end of its log."""
-
-    code = "stack-failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """One child process. `once` marks a step that must end with 0 before the others go on, such as a migration."""
-
-    name: str
-    command: Callable[[], Sequence[str]]  # called before every start, in a thread: the place to prepare files
-    after: tuple[str, ...] = ()
-    once: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)  # more arguments of create_subprocess_exec (cwd, user)
-    ports: tuple[int, ...] = ()
-    address: str = ""
-    ready: Callable[[int], bool | str] = lambda _pid: True  # in a thread; a text is ready too, and is shown
-    settle: Callable[[], None] | None = None  # in a thread, after each start, before dependents go on
-    stop: signal.Signals | Callable[[], object] = signal.SIGTERM
-    start_timeout: float = 90.0  # seconds
-    stop_timeout: float = 8.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
-    """A part that an address in the environment stands for: not started, but waited for."""
-
-    name: str
-    address: str
-    ready: Callable[[], bool]
-    after: tuple[str, ...] = ()
-    start_timeout: float = 30.0
-
-
-Part = Process | Elsewhere
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    part: str
-    state: State
-    seconds: float  # since this part began to start
-    note: str = ""
 
 
 class _Runner:
@@ -163,7 +104,7 @@ class Supervisor:
             for later in dependents[name]:
                 await self._runners[later].stopped.wait()
             if runner.process is not None:
-                await self._terminate(runner)
+                await _end(runner)
                 if runner.state is not State.DONE:
                     self._change(runner, State.STOPPED)
             runner.stopped.set()
@@ -176,7 +117,7 @@ class Supervisor:
         runner = self._running(name)
         runner.ready.clear()
         runner.restart_at_once = True
-        await self._terminate(runner)
+        await _end(runner)
         await self.wait_ready(name)
 
     async def kill(self, name: str) -> int:
@@ -243,7 +184,7 @@ class Supervisor:
             except StackFailed:
                 failures += 1
                 assert runner.process is not None
-                await self._terminate(runner)
+                await _end(runner)
                 code = runner.process.returncode or 0
 
     async def _spawn_until_ready(self, runner: _Runner, part: Process) -> None:
@@ -294,26 +235,6 @@ class Supervisor:
         tail = log.read_text(errors="replace").rpartition("--- ")[2].splitlines()[1:][-12:]
         return StackFailed("\n".join([f"{runner.part.name} {why}; the end of {str(log)!r}:", *(f"  {line}" for line in tail)]))
 
-    async def _terminate(self, runner: _Runner) -> None:
-        """Ask, wait, insist; then end what is left of the group, whoever started it."""
-        process, part = runner.process, runner.part
-        assert process is not None
-        assert isinstance(part, Process)
-        family = _descendants(process.pid)
-        if process.returncode is None:
-            requests = [(_ask(process, part), part.stop_timeout)]
-            if not isinstance(part.stop, signal.Signals):
-                requests.append((_signal(process, signal.SIGTERM), 1.0))  # it did not heed the call
-            for request, patience in requests:
-                await request()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), patience)
-                    break
-            else:
-                kill_family(process.pid, family)
-                await process.wait()
-        kill_family(process.pid, family)
-
     def _change(self, runner: _Runner, state: State, note: str = "") -> None:
         runner.state, runner.note = state, note
         if state is not State.STOPPED:
@@ -327,47 +248,23 @@ class Supervisor:
             row: dict[str, Any] = {"name": name, "state": runner.state, "note": runner.note, "restarts": runner.restarts}
             row |= {"address": runner.part.address, "after": runner.part.after}
             if runner.process is not None:
-                row |= {"pid": runner.process.pid, "signal": _signal_of(runner.part)}
+                row |= {"pid": runner.process.pid, "signal": stop_signal_of(runner.part)}
                 with contextlib.suppress(psutil.Error):
                     row["created"] = psutil.Process(runner.process.pid).create_time()
             rows.append(row)
         write_private(self._home / PROCESSES_FILE, json.dumps(rows, indent=1))
 
 
-def _signal_of(part: Part) -> int:
-    return int(part.stop) if isinstance(part, Process) and isinstance(part.stop, signal.Signals) else int(signal.SIGTERM)
+async def _end(runner: _Runner) -> None:
+    assert runner.process is not None
+    assert isinstance(runner.part, Process)
+    await terminate(runner.process, runner.part)
 
 
 def _is_ready(part: Process, pid: int) -> bool | str:
     if not all(is_listening(pid, port) for port in part.ports):
         return False
     return part.ready(pid)
-
-
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> Callable[[], Awaitable[None]]:
-    async def send() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
-
-    return send
-
-
-def _ask(process: asyncio.subprocess.Process, part: Process) -> Callable[[], Awaitable[None]]:
-    how = part.stop
-    if isinstance(how, signal.Signals):
-        return _signal(process, how)
-
-    async def call() -> None:
-        await asyncio.to_thread(how)
-
-    return call
-
-
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
 
 
 def _log(home: Path, name: str) -> Path:
