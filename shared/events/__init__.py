@@ -5,6 +5,7 @@ The records of governed work are in `shared.events.records`, the idempotency key
 """
 
 from shared.events.approvals import ApprovalRequested, ApprovalResolved, ApprovalSlaEscalated
+from shared.events.budgets import BudgetThresholdCrossed
 from shared.events.catalog import ALIASES, CATALOG, GUARDS, alias, check, data_of, missing_guards
 from shared.events.classes import (
     ActionClass,
@@ -22,9 +23,11 @@ from shared.events.envelope import Envelope, EventData, schema_id, short_name
 from shared.events.errors import EventError, EventSchemaError, UnknownEvent
 from shared.events.governance import EffectRecorded, PolicyViolationDetected
 from shared.events.leads import LeadQualified
-from shared.events.outreach import OutreachCompleted, OutreachMessageSent, OutreachReplied
+from shared.events.operations import DeadLetterRetried, FindingCleared, FindingRaised, KillSwitchEngaged, KillSwitchReleased
+from shared.events.outreach import OutreachCompleted, OutreachDeliveryFailed, OutreachMessageSent, OutreachReplied
 from shared.events.signature import SignatureCompleted, SignatureReported, SignatureRequested, SignatureVoided
 from shared.events.tasks import TaskRequested
+from shared.events.webhooks import WebhookEndpointDisabled, WebhookPinged
 from shared.events.wire import Money
 from shared.events.workflows import WorkflowCompensated
 
@@ -38,16 +41,23 @@ __all__ = [
     "ApprovalRequested",
     "ApprovalResolved",
     "ApprovalSlaEscalated",
+    "BudgetThresholdCrossed",
     "DatasetPublished",
+    "DeadLetterRetried",
     "DealWon",
     "EffectRecorded",
     "Envelope",
     "EventData",
     "EventError",
     "EventSchemaError",
+    "FindingCleared",
+    "FindingRaised",
+    "KillSwitchEngaged",
+    "KillSwitchReleased",
     "LeadQualified",
     "Money",
     "OutreachCompleted",
+    "OutreachDeliveryFailed",
     "OutreachMessageSent",
     "OutreachReplied",
     "PolicyViolationDetected",
@@ -62,6 +72,8 @@ __all__ = [
     "TaskRequested",
     "UnknownEvent",
     "Verdict",
+    "WebhookEndpointDisabled",
+    "WebhookPinged",
     "WorkflowCompensated",
     "alias",
     "check",

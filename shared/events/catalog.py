@@ -10,7 +10,20 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from shared.events import approvals, datasets, deals, governance, leads, outreach, signature, tasks, workflows
+from shared.events import (
+    approvals,
+    budgets,
+    datasets,
+    deals,
+    governance,
+    leads,
+    operations,
+    outreach,
+    signature,
+    tasks,
+    webhooks,
+    workflows,
+)
 from shared.events.envelope import Envelope, EventData
 from shared.events.errors import EventSchemaError, UnknownEvent
 from shared.events.wire import NotJson, strictly
@@ -20,6 +33,7 @@ _EVENTS: tuple[type[EventData], ...] = (
     outreach.OutreachMessageSent,
     outreach.OutreachReplied,
     outreach.OutreachCompleted,
+    outreach.OutreachDeliveryFailed,
     deals.DealWon,
     signature.SignatureRequested,
     signature.SignatureReported,
@@ -30,9 +44,17 @@ _EVENTS: tuple[type[EventData], ...] = (
     approvals.ApprovalSlaEscalated,
     governance.EffectRecorded,
     governance.PolicyViolationDetected,
+    operations.KillSwitchEngaged,
+    operations.KillSwitchReleased,
+    operations.FindingRaised,
+    operations.FindingCleared,
+    operations.DeadLetterRetried,
     tasks.TaskRequested,
     datasets.DatasetPublished,
     workflows.WorkflowCompensated,
+    budgets.BudgetThresholdCrossed,
+    webhooks.WebhookPinged,
+    webhooks.WebhookEndpointDisabled,
 )
 
 CATALOG: Mapping[str, type[EventData]] = MappingProxyType({event.TYPE: event for event in _EVENTS})

@@ -26,7 +26,7 @@ def letter(office: Door, group: ConsumerGroup) -> str:
     write(office.database, envelope("d-1", tenant_id="acme"))
     group.drain()
     with office.database.tenant("acme") as conn:
-        [found] = deadletters.listed(conn, tenant_id="acme")
+        [found] = deadletters.listing(conn, tenant_id="acme").items
     return str(found.dead_letter_id)
 
 

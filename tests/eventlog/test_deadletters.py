@@ -24,7 +24,7 @@ def group(database: Database, dispatch: ScriptedDispatcher) -> ConsumerGroup:
 
 def the_letter(database: Database, state: deadletters.State = "open") -> deadletters.DeadLetter:
     with database.tenant("demo") as conn:
-        [letter] = deadletters.listed(conn, tenant_id="demo", state=state)
+        [letter] = deadletters.listing(conn, tenant_id="demo", state=state).items
     return letter
 
 
@@ -87,7 +87,7 @@ def test_another_tenants_letter_is_not_found(database: Database) -> None:
     write(database, envelope("d-1", tenant_id="other"))
     group(database, ScriptedDispatcher(d_1=[Refused("bad-data", "poison")])).drain()
     with database.tenant("other") as conn:
-        [letter] = deadletters.listed(conn, tenant_id="other")
+        [letter] = deadletters.listing(conn, tenant_id="other").items
     with pytest.raises(NotFound):
         decide(database, deadletters.retry, letter)
     with database.tenant("demo") as conn, pytest.raises(NotFound):

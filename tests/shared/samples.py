@@ -7,14 +7,21 @@ from shared.events import (
     ApprovalRequested,
     ApprovalResolved,
     ApprovalSlaEscalated,
+    BudgetThresholdCrossed,
     DatasetPublished,
+    DeadLetterRetried,
     DealWon,
     EffectRecorded,
     Envelope,
     EventData,
+    FindingCleared,
+    FindingRaised,
+    KillSwitchEngaged,
+    KillSwitchReleased,
     LeadQualified,
     Money,
     OutreachCompleted,
+    OutreachDeliveryFailed,
     OutreachMessageSent,
     OutreachReplied,
     PolicyViolationDetected,
@@ -24,6 +31,8 @@ from shared.events import (
     SignatureRequested,
     SignatureVoided,
     TaskRequested,
+    WebhookEndpointDisabled,
+    WebhookPinged,
     WorkflowCompensated,
 )
 
@@ -47,6 +56,7 @@ SAMPLES: tuple[EventData, ...] = (
     OutreachMessageSent(lead_id="L-1", intent_id="I-1", step=0, channel="email", provider_message_id="<m-1@mail.example>"),
     OutreachReplied(lead_id="L-1", contact_id="contact-1", channel="email", message_ref="m-2"),
     OutreachCompleted(lead_id="L-1", outcome="replied", messages_sent=2),
+    OutreachDeliveryFailed(contact_id="contact-1", channel="email", kind="bounce", message_ref="<m-1@mail.example>"),
     DealWon(
         deal_id="D-1",
         account="Isdom",
@@ -78,12 +88,23 @@ SAMPLES: tuple[EventData, ...] = (
     ),
     ApprovalSlaEscalated(approval_id="A-1", intent_id="I-2", level=1, label="warn"),
     EffectRecorded(intent_id="I-2", action="send_email", automation="outreach-sequence", outcome="completed", provider_reference="m-1"),
+    KillSwitchEngaged(scope="action", target="send_email", reason="bounces", engaged_by="olga"),
+    KillSwitchReleased(scope="action", target="send_email", reason="mended", released_by="ana"),
+    FindingRaised(finding_id="F-1", code="unknown-too-long", about="I-1", severity=Severity.V2, detail="unknown for two hours"),
+    FindingCleared(finding_id="F-1", code="unknown-too-long", about="I-1"),
+    DeadLetterRetried(
+        dead_letter_id="L-1", plane="activity", consumer="worker/qualify-lead", workflow_id="acme/outreach-sequence/L-1", activity_id="1"
+    ),
+    DeadLetterRetried(dead_letter_id="L-2", plane="data_job", consumer="dagster/nightly", job="nightly", tags={"spine/tenant": "acme"}),
     PolicyViolationDetected(kind="tenant-mismatch", severity=Severity.V3, detail="an intent of another tenant was named", intent_id="I-9"),
     TaskRequested(automation="outreach-sequence", key="L-1", payload={"lead": {"id": "L-1", "tags": ["a", 1, None]}}, requested_by="key-3"),
     DatasetPublished(dataset="leads_scored", version="2026-11", partition="2026-11-01", rows=120, events_published=14),
     WorkflowCompensated(
         workflow_id="demo/contract-signature/D-1", automation="contract-signature", effects=("I-2",), reason="CRM refused the deal"
     ),
+    BudgetThresholdCrossed(budget="automation-day:outreach-sequence", period="2026-11-22", level="warn", percent=71),
+    WebhookPinged(endpoint_id="019a9f3c-7c00-7a00-8000-00000000000b"),
+    WebhookEndpointDisabled(endpoint_id="019a9f3c-7c00-7a00-8000-00000000000b", why="gone"),
 )
 
 

@@ -31,7 +31,7 @@ def list_(
     """Show dead letters in one state, the oldest first, without what was in them."""
     with acting() as person:
         with person.transaction() as conn:
-            found = deadletters.listed(conn, tenant_id=person.principal.tenant_id, state=state, limit=limit)
+            found = deadletters.listing(conn, tenant_id=person.principal.tenant_id, state=state, limit=limit).items
         if as_json:
             print_json(DeadLetterView.of(one) for one in found)
             return

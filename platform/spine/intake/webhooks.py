@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.events import ActorType, DealWon, SignatureReported, SignatureRequested
-from spine import audit, eventlog
+from spine import audit, deadletters, eventlog
 from spine.audit import Actor
 from spine.clock import Clock
 from spine.db import Connection
@@ -54,16 +54,38 @@ def take_webhook(
     if not first:
         return WebhookTaken(outcome="known")
     try:
-        report = _Report.model_validate(body.get("data"))
-        if report.tenant_id not in (None, tenant_id):
-            raise TenantMismatch(f"webhook {webhook_id!r} reports to tenant {tenant_id!r} what belongs to tenant {report.tenant_id!r}")
-        data = checked(
-            SignatureReported.TYPE,
-            {"deal_id": report.deal_id, "envelope_id": report.envelope_id, "status": report.status, "reported_by": "webhook"},
+        return publish_report(conn, tenant_id=tenant_id, provider=provider, webhook_id=webhook_id, body=body, now=clock.now())
+    except SchemaViolation as error:
+        deadletters.add(
+            conn,
+            tenant_id=tenant_id,
+            plane="webhook",
+            reference=webhook_id,
+            consumer=f"gateway/webhooks/{provider}",
+            correlation_id=None,
+            error_code=error.code,
+            error=str(error),
+            attempts=1,
+            body=body,
+            now=clock.now(),
         )
-    except (ValidationError, SchemaViolation) as error:
-        _keep_dead(conn, tenant_id, provider, webhook_id, body, _reason(error))
         return WebhookTaken(outcome="dead_letter")
+
+
+def publish_report(
+    conn: Connection, *, tenant_id: str, provider: str, webhook_id: str, body: Mapping[str, Any], now: datetime
+) -> WebhookTaken:
+    """The event of one report, once: its id is derived from the webhook's. Raises SchemaViolation, and TenantMismatch as above."""
+    try:
+        report = _Report.model_validate(body.get("data"))
+    except ValidationError as error:
+        raise SchemaViolation(_reason(error)) from None
+    if report.tenant_id not in (None, tenant_id):
+        raise TenantMismatch(f"webhook {webhook_id!r} reports to tenant {tenant_id!r} what belongs to tenant {report.tenant_id!r}")
+    data = checked(
+        SignatureReported.TYPE,
+        {"deal_id": report.deal_id, "envelope_id": report.envelope_id, "status": report.status, "reported_by": "webhook"},
+    )
     flow = _flow_of(conn, tenant_id, report)
     speaker = Actor(ActorType.EXECUTOR_SYSTEM, provider)
     with inside(flow, "webhook.take"):
@@ -75,7 +97,7 @@ def take_webhook(
             correlation_id=flow.correlation_id,
             causation_id=flow.causation_id,
             event_id=derived_id("webhook", tenant_id, provider, webhook_id),
-            now=clock.now(),
+            now=now,
             traceparent=flow.traceparent or current_traceparent(),
             actor_type=speaker.type,
         )
@@ -86,7 +108,7 @@ def take_webhook(
             action="webhook.received",
             subject_type="event",
             subject_id=envelope.id,
-            now=clock.now(),
+            now=now,
             correlation_id=flow.correlation_id,
             detail={"webhook_id": webhook_id, "status": report.status},
         )
@@ -116,16 +138,6 @@ def _flow_of(conn: Connection, tenant_id: str, report: _Report) -> Flow:
     return Flow(correlation_id=row["correlation_id"], causation_id=causation_id, traceparent=row["traceparent"])
 
 
-def _keep_dead(conn: Connection, tenant_id: str, provider: str, webhook_id: str, body: Mapping[str, Any], why: str) -> None:
-    conn.execute(
-        "insert into dead_letters (dead_letter_id, tenant_id, plane, reference, consumer, error_code, error, attempts, body) "
-        "values (%s, %s, 'webhook', %s, %s, %s, %s, 1, %s) on conflict do nothing",
-        (new_id(), tenant_id, webhook_id, f"gateway/webhooks/{provider}", SchemaViolation.code, why, Jsonb(dict(body))),
-    )
-
-
-def _reason(error: ValidationError | SchemaViolation) -> str:
-    if isinstance(error, SchemaViolation):
-        return str(error)
+def _reason(error: ValidationError) -> str:
     found = error.errors(include_input=False, include_url=False)
     return "; ".join(f"'data.{'.'.join(map(str, one['loc']))}': {one['msg']}" for one in found)
