@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from spine.db import Database
+from spine.stack.postgres import EmbeddedPostgres
+from tests.governance.support import Desk
+
+_NAME = "spine_defect_tests"
+
+
+@pytest.fixture(scope="session")
+def defects_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+    """One database for all these tests: each desk is a tenant of its own."""
+    with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
+        postgres.create_database(connection, _NAME, template=migrated_template)
+    with Database(app_url=postgres.url("spine_app", _NAME), relay_url=postgres.url("spine_relay", _NAME)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(defects_database: Database) -> Desk:
+    """A new tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail."""
+    opened = Desk(defects_database)
+    opened.contact()
+    return opened
