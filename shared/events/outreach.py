@@ -56,3 +56,19 @@ class OutreachCompleted(EventData):
     """How it ended."""
     messages_sent: Annotated[int, Field(ge=0)]
     """How many the contact got."""
+
+
+class OutreachDeliveryFailed(EventData):
+    """A message came back, or its reader complained about it. Enough of these halt the channel."""
+
+    TYPE: ClassVar[str] = "spine.outreach.delivery_failed.v1"
+    SUBJECT: ClassVar[str] = "contact_id"
+
+    contact_id: ContactRef
+    """The contact, by reference: `contact/` and the account's name as a slug."""
+    channel: Channel
+    """By which way it was said."""
+    kind: Literal["bounce", "complaint"]
+    """A complaint is an objection: the contact is opted out of the channel."""
+    message_ref: Ref
+    """The message, by the provider's id."""

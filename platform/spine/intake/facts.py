@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.events import ALIASES, CATALOG, EventData, UnknownEvent, alias, missing_guards, short_name
 from spine import eventlog
 from spine.clock import Clock
+from spine.contacts import hear
 from spine.db import Connection
 from spine.errors import Conflict, NotAllowed, SchemaViolation, UnknownEventType
 from spine.identity import Principal
@@ -18,7 +19,7 @@ from spine.intake.envelopes import audited, checked, wrapped
 from spine.intake.flow import Flow, flow_named, flow_that_hears, inside
 from spine.registry import Registry
 
-OWN_DOMAINS = frozenset({"approval", "effect", "governance", "task", "workflow"})
+OWN_DOMAINS = frozenset({"approval", "budget", "effect", "governance", "task", "webhook", "workflow"})
 """Events that are the platform's own word about itself: nobody else may say them."""
 
 
@@ -99,6 +100,7 @@ def publish_fact(
         new = bool(eventlog.append(conn, [envelope]))
         if new:
             audited(conn, envelope, principal, clock, "event.published", detail={"type": event_type})
+            hear(conn, data, tenant_id=principal.tenant_id, at=fact.occurred_at or clock.now(), now=clock.now())
     return Taken(event_id=envelope.id, event_type=event_type, correlation_id=flow.correlation_id, new=new)
 
 
