@@ -177,7 +177,7 @@ def _webhooks() -> None:
 
     op.execute(
         """
-        create table webhook_secrets (
+        create table webhook_endpoint_secrets (
             tenant_id text not null,
             endpoint_id uuid not null,
             secret_id uuid not null,
@@ -189,9 +189,9 @@ def _webhooks() -> None:
         )
         """
     )
-    op.execute("create index webhook_secrets_of_endpoint on webhook_secrets (tenant_id, endpoint_id)")
-    wall("webhook_secrets")
-    open_to_relay("webhook_secrets", "select")
+    op.execute("create index webhook_endpoint_secrets_of_endpoint on webhook_endpoint_secrets (tenant_id, endpoint_id)")
+    wall("webhook_endpoint_secrets")
+    open_to_relay("webhook_endpoint_secrets", "select")
 
     op.execute(
         """
