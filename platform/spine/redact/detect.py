@@ -1,0 +1,79 @@
+"""Where identities and secrets are in a text, each kind by its own finder behind a cheap hint that it may be there at all."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from spine.redact import numbers, secret_forms
+from spine.redact.numbers import warm
+
+__all__ = ["Finding", "findings", "references", "warm"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """`text[start:end]` is of this kind: email, phone, iban, card, national-id, cr-number or secret."""
+
+    start: int
+    end: int
+    kind: str
+
+
+# Most strings that pass a boundary hold nothing: these hints say so in a microsecond, and each finder runs only behind its own.
+_IS_ID = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)"
+)
+_DIGITS = re.compile(r"\d(?:[ ().-]{0,3}\d){7}")
+_EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+?(?:@|%40)(?:[\w-]+\.)+[^\W\d][\w-]*")
+# A message id of ours, or of most mail systems: it names a letter, not a person.
+_MESSAGE_ID = re.compile(r"(?:[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@", re.IGNORECASE)
+_PLAIN = {
+    **{base + digit: str(digit) for base in (0x660, 0x6F0, 0xFF10) for digit in range(10)},
+    **dict.fromkeys([0xA0, 0x2007, 0x2009, 0x202F], " "),
+    **dict.fromkeys(range(0x2010, 0x2016), "-"),
+    0xFF20: "@",
+    0xFF0E: ".",
+    0xFF0B: "+",
+}
+
+
+def findings(text: str) -> tuple[Finding, ...]:
+    """Every identity and secret in the text, in order, none overlapping another. Positions are those of `text` as given."""
+    return _found(text, with_numbers=True)
+
+
+def references(text: str) -> tuple[Finding, ...]:
+    """As `findings`, for text that is an identifier: digits are part of it, an address or a secret never is."""
+    return _found(text, with_numbers=False)
+
+
+def _found(text: str, *, with_numbers: bool) -> tuple[Finding, ...]:
+    if _IS_ID.fullmatch(text):
+        return ()
+    plain = text if text.isascii() else text.translate(_PLAIN)  # a character for a character: positions stay
+    has_secret = secret_forms.may_hold_one(plain)
+    has_address = "@" in plain or "%40" in plain
+    has_number = with_numbers and _DIGITS.search(plain) is not None
+    if not (has_secret or has_address or has_number):
+        return ()
+    # In order of precedence: a password that looks like a telephone number is a secret.
+    found: list[Finding] = []
+    if has_secret:
+        _add(found, ((start, end, "secret") for start, end in secret_forms.spans(plain)))
+    if has_address:
+        _add(found, _addresses(plain))
+    if has_number:
+        _add(found, numbers.spans(plain))
+    return tuple(sorted(found))
+
+
+def _add(found: list[Finding], candidates: Iterable[tuple[int, int, str]]) -> None:
+    for start, end, kind in candidates:
+        if all(end <= one.start or one.end <= start for one in found):
+            found.append(Finding(start, end, kind))
+
+
+def _addresses(text: str) -> Iterator[tuple[int, int, str]]:
+    for found in _EMAIL.finditer(text):
+        if not _MESSAGE_ID.match(text, found.start()):
+            yield found.start(), found.end(), "email"

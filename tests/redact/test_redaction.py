@@ -1,0 +1,149 @@
+"""No planted identity and no planted secret comes out; what names a record comes out as it went in."""
+
+import re
+import string
+import subprocess
+import sys
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from spine.redact import findings, redact, redact_reference, redacted
+from tests.redact.identities import IDS, JWTS, PASSWORD, PLANTED, REGISTRATIONS, arabic
+
+# Text around what is planted: words, ids and punctuation. A digit or a letter glued to a number makes another thing of it.
+_BETWEEN = st.sampled_from([" ", "\n", "\t", ", ", ": ", "=", ' "', "' ", " (", "; ", " <", " | "])
+_AROUND = st.one_of(st.text(string.ascii_letters + " .,;:!?\n", max_size=40), IDS, st.text("ابتثجحخ دذرز", max_size=20))
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+@given(data=st.data(), before=_AROUND, after=_AROUND, left=_BETWEEN, right=_BETWEEN)
+def test_no_planted_identity_and_no_planted_secret_comes_out(
+    kind: str, data: st.DataObject, before: str, after: str, left: str, right: str
+) -> None:
+    planted = data.draw(PLANTED[kind])
+    told = redact(f"{before}{left}{planted}{right}{after}")
+    assert planted not in told
+    digits = re.sub(r"\D", "", planted)
+    if kind != "secret" and len(digits) >= 9:
+        assert digits not in re.sub(r"\D", "", told)
+    assert f"[{kind}]" in told or "[secret]" in told
+
+
+@given(said_and_number=REGISTRATIONS, before=_AROUND, is_arabic=st.booleans())
+def test_a_commercial_registration_goes_where_words_announce_it(said_and_number: tuple[str, str], before: str, is_arabic: bool) -> None:
+    said, number = said_and_number
+    written = arabic(number) if is_arabic else number
+    assert redact(f"{before} {said}{written}.").endswith(f"{said}[cr-number].")
+
+
+@given(number=st.from_regex(r"[3-9]\d{9}", fullmatch=True))
+def test_ten_digits_that_nothing_announces_are_an_order_and_stay(number: str) -> None:
+    assert redact(f"order {number} was paid") == f"order {number} was paid"
+
+
+@given(password=PASSWORD, form=st.sampled_from(["postgresql://app:{}@db/spine", "password={}", '{{"client_secret": "{}"}}', "api_key: {}"]))
+def test_a_password_goes_wherever_its_name_or_its_place_tells_it(password: str, form: str) -> None:
+    assume(password not in form)
+    assert password not in redact(form.format(password))
+
+
+@given(jwt=JWTS)
+def test_a_bearer_token_goes_and_the_scheme_stays(jwt: str) -> None:
+    assert redact(f"Authorization: Bearer {jwt}") == "Authorization: Bearer [secret]"
+
+
+@given(ids=st.lists(IDS, min_size=1, max_size=4), between=st.sampled_from([" ", ", ", " | ", "\n", "; "]))
+def test_ids_digests_times_and_money_come_out_as_they_went_in(ids: list[str], between: str) -> None:
+    text = between.join(ids)
+    assert redact(text) == text
+
+
+@given(kind=st.sampled_from(sorted(PLANTED)), data=st.data(), around=_AROUND)
+def test_what_was_redacted_stays_as_it_is(kind: str, data: st.DataObject, around: str) -> None:
+    once = redact(f"{around} {data.draw(PLANTED[kind])} {around}")
+    assert redact(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GTX Plus Basic something to talk about",
+        "bearer certificates of the company",
+        "invoice 1234567890 for 4,514.00 SAR",
+        "the board meets on 05-11-2026 12:30",
+        "10122026 11222026 11111",
+        "v1.13.27.4 10.0.0.1 spine@1.2.3",
+        "tokens 12000 of 30000, retried in 5 s",
+        "tokens: 12000",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("12 0501234567 88", "12 [phone] 88"),
+        ("(050) 123-4567 or +1 (415) 555-2671", "[phone] or [phone]"),
+        ("tel 92000 1234", "tel [phone]"),
+        ("wa.me/966501234567", "wa.me/[phone]"),
+        ("sara%40acme.example", "[email]"),
+        ("سارة@مثال.السعودية", "[email]"),
+        ("iban SA03 8000 0000 6080 1016 7519 please", "iban [iban] please"),
+        ("gb82west12345698765432", "[iban]"),
+        ("redis://:pw@host and Basic dXNlcjpwYXNzd29yZA==", "redis://:[secret]@host and Basic [secret]"),
+        ("<sara@acme.example>", "<[email]>"),
+    ],
+)
+def test_forms_that_people_write(text: str, told: str) -> None:
+    assert redact(text) == told
+
+
+def test_a_finding_tells_where_in_the_text_as_given() -> None:
+    text = "هاتف ٠٥٠١٢٣٤٥٦٧، sara@acme.example"
+    assert [(text[one.start : one.end], one.kind) for one in findings(text)] == [("٠٥٠١٢٣٤٥٦٧", "phone"), ("sara@acme.example", "email")]
+
+
+def test_json_keeps_its_shape_and_loses_what_is_in_its_text() -> None:
+    given_value = {
+        "note": ["call 0501234567", {"by": "sara@acme.example"}],
+        "lead_id": "1010101010",
+        "owner_id": "sara@acme.example",
+        "password": "correct horse",
+        "amount": 4514,
+        "none": None,
+        "0501234567": True,
+    }
+    assert redacted(given_value) == {
+        "note": ["call [phone]", {"by": "[email]"}],
+        "lead_id": "1010101010",
+        "owner_id": "[email]",
+        "password": "[secret]",
+        "amount": 4514,
+        "none": None,
+        "[phone]": True,
+    }
+
+
+def test_an_identifier_keeps_its_digits_and_loses_an_address() -> None:
+    assert redact_reference("0501234567") == "0501234567"
+    assert redact_reference("lead-sara@acme.example") == "[email]"
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, "1 " * 50_000, "a@" * 30_000, "-" * 100_000, "0501234567 " * 2_000, "sk." * 30_000, "AB12" * 20_000]
+)
+def test_a_long_text_takes_time_in_proportion(text: str) -> None:
+    redact(text)  # pytest's own time limit is the assertion: a quadratic scan of these takes minutes
+
+
+def test_importing_redaction_loads_no_library_and_a_clean_text_needs_none() -> None:
+    program = (
+        "import sys; from spine.redact import redact; redact('approval.decided 0191f2f4'); "
+        "print([name for name in ('phonenumbers', 'stdnum', 'pydantic') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
