@@ -10,6 +10,7 @@
     ├── NotAllowed                 403  authenticated, but not for this
     │   ├── TenantMismatch         403  also a security event
     │   └── PolicyDenied           403  the gate said no
+    ├── RateLimited                429  too many calls, or too many wrong credentials; later, yes
     ├── NotFound                   404
     ├── Conflict                   409  the record is not in a state that allows this
     │   ├── IllegalMove            409  a state machine refused the move
@@ -27,6 +28,7 @@ Each class has a stable `code` (used in problem bodies, audit rows and Temporal 
 says whether a retry by the same caller can help.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
 
@@ -78,6 +80,18 @@ class TenantMismatch(NotAllowed):
 
 class PolicyDenied(NotAllowed):
     code = "policy-denied"
+
+
+class RateLimited(SpineError):
+    """`headers` say when, for the answer: Retry-After in seconds, and those of the IETF's rate limit draft."""
+
+    code = "rate-limited"
+    http_status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, headers: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 class NotFound(SpineError):

@@ -19,7 +19,7 @@ STACK_FILE = "stack.json"  # what `spine up` writes for every later command: {"e
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="SPINE_", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="SPINE_", extra="ignore", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
     home: Path = Field(default=Path(".spine"), description="where the stack keeps its state, logs and secrets")
     tenant: str = Field(default="demo", description="the tenant that command-line tools act for when --tenant is absent")
@@ -38,6 +38,20 @@ class Settings(BaseSettings):
     dagster_url: str | None = Field(default=None, description="address of the Dagster webserver")
     gateway_url: str | None = Field(default=None, description="address of the gateway")
     api_key: SecretStr | None = Field(default=None, description="the key that command-line tools present")
+
+    token_key: SecretStr | None = Field(default=None, description="at least 32 characters; signs approval tokens, seals webhook secrets")
+    rate_limit: str = Field(default="6000/minute", description="calls a key may make, in one gateway process; `off` for no limit")
+    failure_limit: str = Field(default="30/minute", description="failed authentications an address may have, in one gateway process; `off`")
+    oidc_issuer: str | None = Field(default=None, description="exact `iss` of bearer tokens; empty: API keys only")
+    oidc_audience: str | None = Field(default=None, description="the `aud` that bearer tokens are made out to")
+    oidc_jwks_url: str | None = Field(default=None, description="where the issuer's keys are; empty: asked of its discovery document")
+    oidc_tenant_claim: str = Field(default="tenant", description="claim that names the tenant; dots reach into objects")
+    oidc_principal_claim: str = Field(default="sub", description="claim that names the person, as in that person's API keys")
+    oidc_role_claim: str = Field(default="roles", description="claim with a role, or a list of which the highest counts")
+    oidc_roles: str = Field(default="", description="their=ours, … such as spine-admins=admin; empty: the claim has our own words")
+    oidc_client_id: str | None = Field(default=None, description="of the console, for logging in; its ID tokens are made out to it")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="if the issuer gave the console one")
+    oidc_scopes: str = "openid profile"
 
     email_smtp_url: SecretStr | None = Field(default=None, description="smtp[s]://[user:password@]host:port")
     email_lookup_url: str | None = Field(default=None, description="HTTP endpoint that finds a sent message by Message-ID")

@@ -33,7 +33,7 @@ def test_only_a_hash_of_the_secret_is_stored(database: Database) -> None:
 def test_moving_a_key_to_another_tenant_authenticates_nobody(database: Database) -> None:
     key = _issued(database, "acme")
     _issued(database, "other")
-    with pytest.raises(NotAuthenticated, match="unknown, revoked or mistyped"):
+    with pytest.raises(NotAuthenticated, match="unknown, expired, revoked or mistyped"):
         authenticate(database, key.replace("sk.acme.", "sk.other."))
 
 
