@@ -75,7 +75,7 @@ def add(
     audit.record(
         conn,
         tenant_id=tenant_id,
-        actor=audit.Actor(ActorType.EXECUTOR_SYSTEM, consumer),
+        actor=audit.Actor(ActorType.EXECUTOR_SYSTEM, f"consumer:{consumer}"[:200]),
         action=f"{plane}.dead_lettered",
         subject_type=plane,
         subject_id=reference,

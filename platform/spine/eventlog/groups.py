@@ -6,6 +6,9 @@
   the events come again, which a dispatcher must make harmless; it may not mean that they never come.
 - **One member works.** The lease is a session advisory lock, and the books are written by the session that holds it: a member
   that has lost the lease has lost its pen. The others wait for it in the database. A member works a few seconds, then hands over.
+- **A bad deploy kills little.** When many events of one cause are given up at once its circuit opens (`spine.deadletters.circuits`)
+  and the rest wait, with their keys, until a probe succeeds or a person resets it. What the same turn had already handed on of such a
+  key went first, as it would have with a dead letter.
 - **Nobody blocks.** An event that fails waits with backoff in `deliveries`, and only its own key waits behind it; one that can
   never succeed becomes a dead letter and its key goes on. While the engine itself is away nothing counts as an attempt.
 
@@ -16,7 +19,7 @@ transaction that writes, anywhere in the cluster, delays every reader; roles car
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +31,7 @@ from psycopg.rows import dict_row
 from shared.events import Envelope, EventError, data_of
 from spine.clock import BusinessClock, Clock
 from spine.db import Connection, Database
+from spine.deadletters.circuits import CircuitRule
 from spine.errors import Misconfigured
 from spine.eventlog.append import refusal_of
 from spine.eventlog.books import Books, Burial, Entry
@@ -52,6 +56,7 @@ class ConsumerGroup:
     dispatch: Dispatcher
     clock: Clock = field(default_factory=BusinessClock)
     retry: RetryRule = field(default_factory=RetryRule)
+    circuit: CircuitRule = field(default_factory=CircuitRule)
     window: int = 1000  # events of a batch: what a crash may hand on again, and what is dispatched without a pause
 
     def take_turn(self, *, standby: timedelta = timedelta(seconds=20), work: timedelta = timedelta(seconds=10)) -> Report:
@@ -62,14 +67,14 @@ class ConsumerGroup:
             conn.execute(f"listen {CHANNEL}")  # before the first look, so that no announcement falls between
             if not _lease(conn, self.name, standby):
                 return Report(group=self.name, held_lease=False)
-            return _Turn(self, Books(conn, self.name, sorted(self.types))).work(work)
+            return _Turn(self, Books(conn, self.name, sorted(self.types), self.circuit)).work(work)
 
     def drain(self, *, at_most: timedelta = timedelta(seconds=30)) -> Report:
         """Work until there is nothing left to do now, then hand over: for tests, tools and a last sweep."""
         with self._connection() as conn:
             if not _lease(conn, self.name, at_most):
                 return Report(group=self.name, held_lease=False)
-            return _Turn(self, Books(conn, self.name, sorted(self.types))).work(at_most, until_idle=True)
+            return _Turn(self, Books(conn, self.name, sorted(self.types), self.circuit)).work(at_most, until_idle=True)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -100,10 +105,11 @@ class _Turn:
         self.group = group
         self.books = books
         self.place = self.written = Place()
-        self.blocked: set[tuple[str, str]] = set()
+        self.blocked: dict[tuple[str, str], bool] = {}  # True: a circuit holds it
         self.doubtful = False
         self.counts: Counter[str] = Counter()
         self.dead: list[str] = []
+        self.recovered: set[tuple[str, str]] = set()
         self.unavailable: str | None = None
         self.deadline = math.inf
 
@@ -123,7 +129,7 @@ class _Turn:
             if worked:
                 look_again = _HORIZON_LOOK_SECONDS[0]
                 continue
-            if until_idle and not held_back and not self.blocked:
+            if until_idle and not held_back and all(self.blocked.values()):
                 break
             left = deadline - time.monotonic()
             if held_back:
@@ -153,6 +159,8 @@ class _Turn:
 
     def _step(self) -> tuple[bool, bool]:
         """Look, dispatch, write. Was there anything, and does the horizon hold something of ours back?"""
+        if any(self.blocked.values()) and not self.doubtful and self.books.probe(now=self.group.clock.now()):
+            self.blocked = self.books.blocked_keys()
         # An engine that was away is tried with a few of the events that wait for it before anything new is taken in.
         due = self.books.due(_PROBE if self.doubtful else self.group.window) if self.blocked else []
         rows = [] if self.doubtful else self.books.window(self.place, self.group.window)
@@ -163,6 +171,7 @@ class _Turn:
 
         entries: list[Entry] = []
         burials: list[Burial] = []
+        self.recovered.clear()
         lanes: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in (*due, *(row for row in safe if row["is_ours"] and _key(row) not in self.blocked)):
             lanes.setdefault(_key(row), []).append(row)
@@ -171,9 +180,10 @@ class _Turn:
         self.doubtful = self.unavailable is not None
 
         if entries or burials:
-            self.books.write(entries, burials, self.place, now=self.group.clock.now())
+            died = self.books.write(entries, burials, self.place, now=self.group.clock.now(), recovered=self.recovered)
             self.written = self.place
-            if self.blocked or any(entry.state == "waiting" for entry in entries):
+            self._count(died, held=len(burials) - len(died))
+            if self.blocked or len(died) < len(burials) or any(entry.state == "waiting" for entry in entries):
                 self.blocked = self.books.blocked_keys()
         return bool(lanes or len(safe) == self.group.window), held_back
 
@@ -203,16 +213,18 @@ class _Turn:
         match outcome:
             case Delivered(done, target):
                 self.counts[done] += 1
+                if held_by := row.get("held_by"):
+                    self.recovered.add((row["tenant_id"], held_by))  # the probe: what broke the others is mended
                 if target is not None or "key_due_at" in row:  # what was nobody's business leaves no row, unless it had one
                     entries.append(_entry(row, "delivered", done, target=target, attempts=failures + 1))
             case Refused(code, why):
                 self.counts["refused"] += 1
-                self._bury(row, code, why, failures + 1, entries, burials)
+                burials.append(_burial(row, code, why, failures + 1))
             case Failed(code, why):
                 self.counts["failed"] += 1
                 delay = self.group.retry.drawn(failures + 1)
                 if delay is None:
-                    self._bury(row, code, why, failures + 1, entries, burials)
+                    burials.append(_burial(row, code, why, failures + 1))
                 else:
                     entries.append(_entry(row, "waiting", code, attempts=failures + 1, delay=delay, detail=why))
             case Unavailable(why):
@@ -222,13 +234,9 @@ class _Turn:
             case _:
                 assert_never(outcome)
 
-    def _bury(self, row: dict[str, Any], code: str, why: str, attempts: int, entries: list[Entry], burials: list[Burial]) -> None:
-        self.counts["dead"] += 1
-        self.dead.append(f"event {str(row['event_id'])!r} after {attempts} attempt(s): {code}: {why}")
-        entries.append(_entry(row, "dead", code, attempts=attempts, detail=why))
-        burials.append(
-            Burial(tenant_id=row["tenant_id"], event_id=row["event_id"], envelope=row["envelope"], code=code, why=why, attempts=attempts)
-        )
+    def _count(self, died: Sequence[Burial], *, held: int) -> None:
+        self.counts += Counter(dead=len(died), held=held)  # which drops what is zero
+        self.dead += [f"event {str(b.entry.event_id)!r} after {b.entry.attempts} attempt(s): {b.code}: {b.why}" for b in died]
 
 
 def _read(row: dict[str, Any]) -> Event | Refused:
@@ -252,6 +260,10 @@ def _read(row: dict[str, Any]) -> Event | Refused:
 
 def _key(row: dict[str, Any]) -> tuple[str, str]:
     return row["tenant_id"], row["partition_key"]
+
+
+def _burial(row: dict[str, Any], code: str, why: str, attempts: int) -> Burial:
+    return Burial(entry=_entry(row, "dead", code, attempts=attempts, detail=why), envelope=row["envelope"], code=code, why=why)
 
 
 def _behind(row: dict[str, Any]) -> Entry:

@@ -151,4 +151,4 @@ class Report:
         return f"{self.group}: {', '.join(parts)}" + "".join(f"; dead: {line}" for line in self.dead)
 
 
-_COUNTED = ("started", "already known", "signalled", "requested", "ignored", "refused", "failed", "unavailable", "dead")
+_COUNTED = ("started", "already known", "signalled", "requested", "ignored", "refused", "failed", "unavailable", "dead", "held")
