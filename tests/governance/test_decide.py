@@ -15,7 +15,7 @@ from spine.contacts import Contactable, NotContactable
 from spine.policy import (
     ActionRule,
     Allow,
-    AmountLimit,
+    AmountTier,
     BudgetState,
     Canary,
     Decision,
@@ -23,6 +23,7 @@ from spine.policy import (
     Facts,
     NeedApproval,
     PolicyTable,
+    Requires,
     Subject,
     decide,
 )
@@ -50,7 +51,7 @@ def subject(action: str = "crm_deal_update", **changes: Any) -> Subject:
 
 
 def facts(**changes: Any) -> Facts:
-    given: dict[str, Any] = {"tenant_id": "acme", "effects_allowed": None, "contact": Contactable()}
+    given: dict[str, Any] = {"tenant_id": "acme", "effects_allowed": None, "contact": Contactable(), "canary": Canary.NOT_ENFORCED}
     return Facts(**(given | changes))
 
 
@@ -64,7 +65,7 @@ def codes(decision: Decision) -> set[str]:
 
 def everything_wrong() -> tuple[Subject, Facts]:
     """Denied for every reason at once; the first one in the order of the page wins."""
-    rule = TABLE.rule("send_email").model_copy(update={"action_class": ActionClass.C, "evidence_required": True})
+    rule = TABLE.rule("send_email").model_copy(update={"action_class": ActionClass.C, "requires": Requires.EVIDENCE})
     wrong = subject("", rule=rule, tenant_id="other", approval=None, correlation_id=" ", has_evidence=False)
     known = facts(
         effects_allowed=frozenset(),
@@ -105,8 +106,8 @@ def test_the_reasons_to_deny_come_in_the_order_of_the_page_and_the_first_one_win
         (subject("void_envelope", is_undo=True), facts(), Allow()),
         (subject("void_envelope"), facts(), 1),
         (subject("launch_rocket"), facts(), 2),
-        (subject("launch_rocket", has_evidence=False), facts(), "no-evidence"),
-        (subject("send_contract_for_signature", has_evidence=False), facts(), "no-evidence"),
+        (subject("launch_rocket", has_evidence=False), facts(), "incomplete-bundle"),
+        (subject("send_contract_for_signature", has_evidence=False), facts(), "incomplete-bundle"),
         (subject("bypass_auth"), facts(), "forbidden"),
         (subject(""), facts(), "forbidden"),
         (subject("send_email", correlation_id=None), facts(), "no-correlation"),
@@ -172,13 +173,13 @@ rules = st.builds(
     st.sampled_from(SideEffectClass),
     st.integers(0, 2),
 )
-limits = st.none() | st.builds(lambda n: AmountLimit(amount=Decimal("10"), currency="SAR", approvers=n), st.integers(1, 4))
+tiers = st.just(()) | st.builds(lambda n: (AmountTier(above=Decimal("10"), currency="SAR", approvers=n),), st.integers(1, 4))
 
 
 @st.composite
 def subjects(draw: st.DrawFn) -> Subject:
     rule = draw(rules).model_copy(
-        update={"amount_limit": draw(limits), "never_automatic": draw(st.booleans()), "high_stakes": draw(st.booleans())}
+        update={"amount_tiers": draw(tiers), "never_automatic": draw(st.booleans()), "high_stakes": draw(st.booleans())}
     )
     return subject(
         draw(st.sampled_from(["some_action", "", " "])),

@@ -3,12 +3,13 @@
 from spine.policy.decide import Allow, BudgetState, Canary, Decision, Deny, Facts, NeedApproval, Reason, Subject, decide, deny
 from spine.policy.facts import gather
 from spine.policy.switches import engage, engaged, release
-from spine.policy.table import ActionRule, AmountLimit, PolicyTable, SlaHours
+from spine.policy.rules import ActionRule, AmountTier, RatioTier, Requires, SlaHours
+from spine.policy.table import PolicyTable
 
 __all__ = [
     "ActionRule",
     "Allow",
-    "AmountLimit",
+    "AmountTier",
     "BudgetState",
     "Canary",
     "Decision",
@@ -16,7 +17,9 @@ __all__ = [
     "Facts",
     "NeedApproval",
     "PolicyTable",
+    "RatioTier",
     "Reason",
+    "Requires",
     "SlaHours",
     "Subject",
     "decide",

@@ -13,7 +13,8 @@ from enum import StrEnum
 from shared.events import ActionClass, ApprovalClass, Money, ReversibilityClass, SensitivityClass, SideEffectClass
 from shared.events.classes import is_external, rank
 from spine.contacts import Contactable, NotContactable
-from spine.policy.table import ActionRule
+from spine.policy.functions import authority
+from spine.policy.rules import ActionRule, AmountTier, RatioTier, Requires
 
 
 class Canary(StrEnum):
@@ -52,8 +53,11 @@ class Subject:
     side_effect: SideEffectClass
     correlation_id: str | None = None
     has_evidence: bool = False
+    bundle_lacks: tuple[str, ...] = ()
+    """What the class B bundle has to show besides the evidence, and does not."""
     confidence: Decimal | None = None
     amount: Money | None = None
+    ratio: Decimal | None = None
     is_undo: bool = False
     """The declared compensation of a completed intent, aimed at what that intent brought about."""
 
@@ -75,7 +79,7 @@ class Facts:
     contact: Contactable | NotContactable = field(default_factory=lambda: NotContactable("no-consent"))
     """Asked only of an action with a channel."""
     budget: BudgetState = BudgetState.NOT_METERED
-    canary: Canary = Canary.NOT_ENFORCED
+    canary: Canary = Canary.OUTSIDE
     confidence_threshold: Decimal = Decimal("0.6")
     class_approvers: Mapping[ApprovalClass, int] = field(default_factory=_class_approvers)
 
@@ -87,9 +91,12 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class NeedApproval:
+    """So many distinct people; any one of `roles` may be one of them, and each function of `must_include` has to be among them."""
+
     approvers: int
     roles: tuple[str, ...]
     why: tuple[Reason, ...]
+    must_include: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,82 +108,128 @@ class Deny:
 Decision = Allow | NeedApproval | Deny
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One reason to ask, and whom. No roles: those of the line."""
+
+    approvers: int
+    reason: Reason
+    roles: tuple[str, ...] = ()
+    must_include: tuple[str, ...] = ()
+
+
 def decide(subject: Subject, facts: Facts) -> Decision:
     """Judge one proposal. Pure: the same values give the same answer, and nothing is looked up."""
     if denial := deny(subject, facts):
         return denial
-    asked = list(_asks(subject, facts))
-    if not asked:
-        return Allow()
-    return NeedApproval(max(count for count, _ in asked), subject.rule.approver_roles, tuple(reason for _, reason in asked))
+    asked = tuple(asks(subject, facts))
+    return asked_for(subject.rule, asked) if asked else Allow()
+
+
+def asked_for(rule: ActionRule, asked: tuple[Ask, ...]) -> NeedApproval:
+    """All reasons as one request: the most people, the highest authority, and everybody who must be among them."""
+    roles = max((rule.approver_roles, *(ask.roles for ask in asked)), key=authority)
+    must = tuple(dict.fromkeys((*rule.must_include, *(name for ask in asked for name in ask.must_include))))
+    return NeedApproval(max(len(must), max(ask.approvers for ask in asked)), roles, tuple(ask.reason for ask in asked), must)
 
 
 def deny(subject: Subject, facts: Facts) -> Deny | None:
     """The first reason to say no; asked again at the moment of sending, with the facts of that moment."""
-    rule, classes = subject.rule, (subject.approval, subject.reversibility, subject.sensitivity)
+    return next(denials(subject, facts), None)
+
+
+def denials(subject: Subject, facts: Facts) -> Iterator[Deny]:
+    """Every reason to say no, in the order of architecture.md §6."""
+    rule, external = subject.rule, is_external(subject.side_effect)
     if not subject.tenant_id.strip() or subject.tenant_id != facts.tenant_id:
-        return _no("tenant-mismatch", f"proposed for tenant {subject.tenant_id!r}, judged inside {facts.tenant_id!r}")
+        yield _no("tenant-mismatch", f"proposed for tenant {subject.tenant_id!r}, judged inside {facts.tenant_id!r}")
     if rule.action_class is ActionClass.C:
-        return _no("forbidden", f"action {subject.action!r} is class C: nobody can approve it")
+        yield _no("forbidden", f"action {subject.action!r} is class C: nobody can approve it")
     if not subject.action.strip():
-        return _no("empty-action", "the action has no name")
+        yield _no("empty-action", "the action has no name")
     if facts.effects_allowed is not None and subject.action not in facts.effects_allowed:
-        return _no("undeclared-effect", f"automation {subject.automation!r} does not declare the effect {subject.action!r}")
-    if None in classes:
-        return _no("unclassified", "approval, reversibility and sensitivity class must all be given")
-    if is_external(subject.side_effect) and not (subject.correlation_id or "").strip():
-        return _no("no-correlation", f"{subject.side_effect.value} needs a correlation id")
+        yield _no("undeclared-effect", f"automation {subject.automation!r} does not declare the effect {subject.action!r}")
+    if subject.approval is None or subject.reversibility is None or subject.sensitivity is None:
+        yield _no("unclassified", "approval, reversibility and sensitivity class must all be given")
+    if external and not (subject.correlation_id or "").strip():
+        yield _no("no-correlation", f"{subject.side_effect.value} needs a correlation id")
     if facts.kill_switch is not None:
-        return _no("kill-switch", f"stopped: {facts.kill_switch}")
+        yield _no("kill-switch", f"stopped: {facts.kill_switch}")
     if rule.channel is not None and isinstance(facts.contact, NotContactable):
         why = f"the contact may not be written to by {rule.channel} for {rule.purpose}: {facts.contact.code}"
-        return Deny(Reason(facts.contact.code, why), facts.contact.next_allowed_at)
-    if not subject.has_evidence and _evidence_needed(subject):
-        return _no("no-evidence", "A2 and above, R3, and actions that say so need an evidence pack")
+        yield Deny(Reason(facts.contact.code, why), facts.contact.next_allowed_at)
+    if lacks := _lacks(subject):
+        if rule.requires is Requires.BUNDLE:
+            yield _no("incomplete-bundle", f"action {subject.action!r} needs the whole bundle; missing: {', '.join(lacks)}")
+        else:
+            yield _no("no-evidence", "A2 and above, R3, and actions that say so need an evidence pack")
     if facts.budget is BudgetState.EXHAUSTED:
-        return _no("budget-exhausted", f"the budget of automation {subject.automation!r} is spent")
-    return None
+        yield _no("budget-exhausted", f"the budget of automation {subject.automation!r} is spent")
 
 
-def _asks(subject: Subject, facts: Facts) -> Iterator[tuple[int, Reason]]:
+def asks(subject: Subject, facts: Facts) -> Iterator[Ask]:
+    """Every reason to ask people, of what nothing denies."""
     rule = subject.rule
     assert subject.approval is not None, "what is not classified was denied"
     class_minimum = max(rule.approvers, facts.class_approvers[subject.approval])
     if rule.never_automatic:
-        yield max(2, class_minimum), Reason("never-automatic", "this action never runs by itself: two people")
+        yield Ask(max(2, class_minimum), Reason("never-automatic", "this action never runs by itself: two people"))
     if subject.reversibility is ReversibilityClass.R3:
-        yield max(1, class_minimum), Reason("irreversible", "R3 cannot be undone")
+        yield Ask(max(1, class_minimum), Reason("irreversible", "R3 cannot be undone"))
     if subject.reversibility is ReversibilityClass.R2:
-        yield max(1, class_minimum), Reason("costly-to-undo", "R2 waits for a person")
+        yield Ask(max(1, class_minimum), Reason("costly-to-undo", "R2 waits for a person"))
     if subject.sensitivity is SensitivityClass.S3 and rule.lawful_basis is None:
-        yield 1, Reason("no-lawful-basis", "S3 data without a lawful basis on record")
+        yield Ask(1, Reason("no-lawful-basis", "S3 data without a lawful basis on record"))
     if rule.high_stakes and (subject.confidence is None or subject.confidence < facts.confidence_threshold):
         known = "no confidence is stated" if subject.confidence is None else f"confidence {subject.confidence} is under the threshold"
-        yield 1, Reason("low-confidence", f"{known} ({facts.confidence_threshold}) on a high-stakes action")
+        yield Ask(1, Reason("low-confidence", f"{known} ({facts.confidence_threshold}) on a high-stakes action"))
     if facts.canary is Canary.OUTSIDE:
-        yield 1, Reason("outside-canary", f"tenant {subject.tenant_id!r} is outside the canary group")
+        yield Ask(1, Reason("outside-canary", f"tenant {subject.tenant_id!r} is outside the canary group"))
     if rule.unknown_to_table:
-        yield class_minimum, Reason("unknown-action", f"action {subject.action!r} is not in the policy table")
+        yield Ask(class_minimum, Reason("unknown-action", f"action {subject.action!r} is not in the policy table"))
     if rule.undo_reference is not None and not subject.is_undo:
-        yield 1, Reason("not-an-undo", f"{subject.action!r} runs by itself only as the compensation of a completed intent")
+        yield Ask(1, Reason("not-an-undo", f"{subject.action!r} runs by itself only as the compensation of a completed intent"))
     if rule.action_class is ActionClass.B:
-        yield max(1, class_minimum), Reason("class-b", "class B is approval-gated")
+        yield Ask(max(1, class_minimum), Reason("class-b", "class B is approval-gated"))
     if class_minimum:
-        yield class_minimum, Reason("approval-class", f"{subject.approval.value} takes {class_minimum}")
-    if rule.amount_limit is not None and _above(subject.amount, rule):
-        limit = rule.amount_limit
-        yield limit.approvers, Reason("amount", f"above {limit.amount} {limit.currency}, or not comparable with it")
+        yield Ask(class_minimum, Reason("approval-class", f"{subject.approval.value} takes {class_minimum}"))
+    if (amount := amount_tier(rule, subject.amount)) is not None:
+        why = Reason("amount", f"above {amount.above} {amount.currency}, or not comparable with it")
+        yield Ask(amount.approvers, why, amount.roles, amount.must_include)
+    if (ratio := ratio_tier(rule, subject.ratio)) is not None:
+        why = Reason("ratio", f"{rule.ratio_field} above {ratio.above}, or none that can be read")
+        yield Ask(ratio.approvers, why, ratio.roles, ratio.must_include)
 
 
-def _evidence_needed(subject: Subject) -> bool:
+def amount_tier(rule: ActionRule, amount: Money | None) -> AmountTier | None:
+    """The highest tier that an amount passes; one that is missing or in another currency passes them all."""
+    passed = None
+    for tier in rule.amount_tiers:
+        if amount is not None and amount.currency == tier.currency and amount.amount <= tier.above:
+            break
+        passed = tier
+    return passed
+
+
+def ratio_tier(rule: ActionRule, ratio: Decimal | None) -> RatioTier | None:
+    """The same for a share of one; a missing one passes them all."""
+    passed = None
+    for tier in rule.ratio_tiers:
+        if ratio is not None and ratio <= tier.above:
+            break
+        passed = tier
+    return passed
+
+
+def _lacks(subject: Subject) -> tuple[str, ...]:
+    """What has to be brought and is not: nothing, the evidence, or whatever the bundle lacks."""
+    rule = subject.rule
+    evidence = () if subject.has_evidence else ("evidence_pack",)
+    if rule.requires is Requires.BUNDLE:
+        return (*evidence, *subject.bundle_lacks)
     high = subject.approval is not None and rank(subject.approval) >= rank(ApprovalClass.A2)
-    return high or subject.reversibility is ReversibilityClass.R3 or subject.rule.evidence_required
-
-
-def _above(amount: Money | None, rule: ActionRule) -> bool:
-    limit = rule.amount_limit
-    assert limit is not None
-    return amount is None or amount.currency != limit.currency or amount.amount > limit.amount
+    needed = high or subject.reversibility is ReversibilityClass.R3 or rule.requires is Requires.EVIDENCE
+    return evidence if needed else ()
 
 
 def _no(code: str, text: str) -> Deny:

@@ -7,8 +7,9 @@ from typing import Any
 
 from spine.contacts import Contactable, NotContactable, contact_facts, judge_contact
 from spine.db import Connection
-from spine.policy.decide import Facts
-from spine.policy.table import ActionRule, PolicyTable
+from spine.policy.decide import Canary, Facts
+from spine.policy.rules import ActionRule
+from spine.policy.table import PolicyTable
 
 
 def gather(
@@ -37,6 +38,7 @@ def gather(
         tenant_id=switch["wall"] or "",
         effects_allowed=None if effects_allowed is None else frozenset(effects_allowed),
         kill_switch=switch["engaged"],
+        canary=Canary.NOT_ENFORCED,
         confidence_threshold=policy.confidence_threshold,
         class_approvers=policy.approvers,
     )
