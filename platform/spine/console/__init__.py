@@ -1,7 +1,31 @@
-"""The operator's console: server-rendered pages on the gateway, under /console."""
+"""The operator's console: server-rendered pages on the gateway, under /console.
+
+An application of its own inside the gateway's: its errors are pages, its answers carry a content-security policy, and its
+addresses stay out of the OpenAPI document. A page module has `router: APIRouter` with paths below /console and stands in `_PAGES`.
+It works without JavaScript; `static/console.js` only makes it quicker to the hand.
+"""
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse, Response
+
+from spine.console import entrance, inbox, refusals, static_files
+from spine.console.guard import Guard
+
+_PAGES = (inbox, entrance, static_files)
 
 
 def install(app: FastAPI) -> None:
     """Add the pages to the gateway's application, outside its OpenAPI document."""
+    console = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    console.state.services = app.state.services
+    console.state.attempts = entrance.Attempts()
+    console.add_middleware(Guard)
+    refusals.install(console)
+    for module in _PAGES:
+        console.include_router(module.router)
+
+    @app.get("/console", include_in_schema=False)
+    def get_console() -> Response:
+        return RedirectResponse("/console/", status_code=307)
+
+    app.mount("/console", console)

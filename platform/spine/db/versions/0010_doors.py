@@ -1,11 +1,36 @@
 """The gateway's and the console's own records."""
 
+from alembic import op
+
+from spine.db.walls import wall
+
 revision = "0010"
 down_revision = "0009"
 
 
 def upgrade() -> None:
-    pass
+    _console_sessions()
+
+
+def _console_sessions() -> None:
+    """Who is logged in to the console. Real time throughout: a session is a lease. Only a hash of the token is kept."""
+    op.execute(
+        """
+        create table console_sessions (
+            tenant_id text not null,
+            session_hash text not null,
+            key_id text,  -- of the API key that opened it; null: an identity provider did
+            principal_id text not null,
+            role text not null check (role in ('viewer', 'operator', 'approver', 'admin')),
+            actor_type text not null,
+            created_at timestamptz not null default now(),
+            seen_at timestamptz not null default now(),
+            expires_at timestamptz not null,
+            primary key (tenant_id, session_hash)
+        )
+        """
+    )
+    wall("console_sessions")
 
 
 def downgrade() -> None:
