@@ -10,6 +10,8 @@ down_revision = "0009"
 
 def upgrade() -> None:
     _console_sessions()
+    # The console's catalogue shows the newest intent of each automation, and a list of one automation's is asked for by its name.
+    op.execute("create index intents_by_automation on intents (tenant_id, automation, created_at)")
 
 
 def _console_sessions() -> None:
