@@ -13,15 +13,20 @@ from shared.events import PolicyViolationDetected, Severity
 from spine import audit, eventlog
 from spine.audit import Actor
 from spine.db import Connection
-from spine.errors import NotAuthenticated, TenantMismatch
-from spine.gateway import idempotency
+from spine.errors import ApprovalRefused, NotAllowed, NotAuthenticated, PolicyDenied, SpineError, TenantMismatch
+from spine.gateway import idempotency, problems
+from spine.gateway.credentials import proving, refuse_other_tenant
 from spine.gateway.idempotency import Answer
 from spine.gateway.services import Services
-from spine.identity import Principal, Role, principal_of, tenant_of
+from spine.identity import Principal, Role
 from spine.telemetry import current_traceparent
 
-TENANT_HEADER = "x-tenant-id"
-_BEARER = HTTPBearer(auto_error=False, bearerFormat="sk.<tenant>.<key_id>.<secret>", description="an API key, made by `spine keys issue`")
+Refused = Callable[[Principal, SpineError], None]
+_BEARER = HTTPBearer(
+    auto_error=False,
+    bearerFormat="sk.<tenant>.<key_id>.<secret>",
+    description="an API key, made by `spine keys issue`, or a token of the identity provider that this installation trusts",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +64,25 @@ class Visit:
         """Whether the caller gave a correlation id, in the body or in the header; else it is one that we made."""
         return bool(self._request.state.correlation_given)
 
+    def denied(self, code: str, detail: str, **extensions: Any) -> Answer:
+        """A "no" that is itself the outcome: what was recorded about it is committed, and the same call gets the same problem again."""
+        body = problems.body_of(self._request, code=code, status=PolicyDenied.http_status, detail=detail, **extensions)
+        return Answer(status=PolicyDenied.http_status, body=body, headers={"Content-Type": problems.MEDIA_TYPE})
+
     @contextmanager
     def reading(self, needed: Role = Role.VIEWER) -> Iterator[Work]:
         """Raises NotAuthenticated, NotAllowed and TenantMismatch."""
-        with self._work(needed, "") as work:
+        with self._work(needed, "", {}) as work:
             yield work
 
-    def once(self, needed: Role, body: Mapping[str, Any], do: Callable[[Work], Answer]) -> Answer:
-        """Do it under the request's idempotency key, or give the answer given before. Commits before it returns."""
+    def once(self, needed: Role, body: Mapping[str, Any], do: Callable[[Work], Answer], refused: Refused | None = None) -> Answer:
+        """Do it under the request's idempotency key, or give the answer given before. Commits before it returns.
+
+        `refused` is told of a NotAllowed or ApprovalRefused once the transaction is gone, to put it on record; it is raised all the same.
+        """
         key = idempotency.read_key(self._request.headers.get(idempotency.HEADER))
         mark = idempotency.fingerprint(self._request.method, self._request.url.path, body)
-        with self._work(needed, key, body.get("tenant_id")) as work:
+        with self._work(needed, key, body, refused) as work:
             whose = {"tenant_id": work.tenant_id, "principal_id": work.principal.id, "key": key, "fingerprint": mark}
             if (known := idempotency.recall(work.conn, **whose)) is not None:
                 return known
@@ -78,12 +91,11 @@ class Visit:
         return answer
 
     @contextmanager
-    def _work(self, needed: Role, call_id: str, named_tenant: object = None) -> Iterator[Work]:
+    def _work(self, needed: Role, call_id: str, body: Mapping[str, Any], refused: Refused | None = None) -> Iterator[Work]:
         principal: Principal | None = None
         try:
-            with self.services.database.tenant(tenant_of(self._presented)) as conn:
-                principal = principal_of(conn, self._presented)
-                self._refuse_other_tenant(principal, named_tenant)
+            with proving(self.services, self._request, self._presented) as (conn, principal):
+                refuse_other_tenant(principal, self._request, body)
                 principal.require(needed)
                 yield Work(
                     conn=conn,
@@ -96,15 +108,10 @@ class Visit:
             if principal is not None:
                 report_violation(self.services, principal.tenant_id, Actor(principal.actor_type, principal.id), self._request, error)
             raise
-
-    def _refuse_other_tenant(self, principal: Principal, in_body: object) -> None:
-        named = (self._request.headers.get(TENANT_HEADER), self._request.query_params.get("tenant_id"), in_body)
-        for tenant in named:
-            if tenant is not None and tenant != principal.tenant_id:
-                raise TenantMismatch(
-                    f"the key is of tenant {principal.tenant_id!r}, the request names {tenant!r}: "
-                    "use that tenant's key, or leave the tenant out: the key chooses it"
-                )
+        except (NotAllowed, ApprovalRefused) as error:
+            if principal is not None and refused is not None:
+                refused(principal, error)
+            raise
 
 
 def report_violation(services: Services, tenant_id: str, actor: Actor, request: Request, error: TenantMismatch) -> None:

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from spine.errors import NotYet, ProviderUnavailable, SpineError
+from spine.errors import NotYet, ProviderUnavailable, RateLimited, SpineError
 from spine.telemetry import current_trace_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -43,6 +43,11 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **extensions: Any,
 ) -> JSONResponse:
+    content = body_of(request, code=code, status=status, detail=detail, **extensions)
+    return JSONResponse(content, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def body_of(request: Request, *, code: str, status: int, detail: str, **extensions: Any) -> dict[str, Any]:
     body = {
         "type": f"urn:spine:problem:{code}",
         "title": code.replace("-", " ").capitalize(),
@@ -53,8 +58,7 @@ def problem(
         "correlation_id": request.scope.get("state", {}).get("correlation_id"),
         **extensions,
     }
-    content = {name: value for name, value in body.items() if value is not None}
-    return JSONResponse(content, status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def install(app: FastAPI) -> None:
@@ -81,6 +85,8 @@ def _of_spine(request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retryable:
         headers["Retry-After"] = "1"
+    if isinstance(error, RateLimited):
+        headers |= error.headers
     if isinstance(error, NotYet):
         extensions["not_before"] = error.not_before.isoformat()
     return problem(request, code=error.code, status=error.http_status, detail=str(error), headers=headers, **extensions)

@@ -5,6 +5,8 @@ from typing import Self
 
 from spine.clock import BusinessClock
 from spine.db import Database
+from spine.gateway.rates import Rates
+from spine.identity.oidc import Oidc
 from spine.policy import PolicyTable
 from spine.registry import Registry
 from spine.settings import Settings
@@ -21,6 +23,10 @@ class Services:
     policy: PolicyTable
     clock: BusinessClock
     temporal: TemporalLoop | None = None
+    oidc: Oidc | None = None
+    """None: API keys only."""
+    rates: Rates | None = None
+    """None: not limited, as in tests and benchmarks."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -32,6 +38,8 @@ class Services:
             policy=PolicyTable.load(zone=settings.timezone),
             clock=settings.business_clock(),
             temporal=TemporalLoop.from_settings(settings) if settings.temporal_address else None,
+            oidc=Oidc.from_settings(settings),
+            rates=Rates.from_settings(settings),
         )
 
     def close(self) -> None:

@@ -1,0 +1,71 @@
+"""What a request presents, and who that proves: an API key in its tenant's transaction, or a token of the identity provider before it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import Request
+
+from spine.db import Connection
+from spine.errors import NotAuthenticated, TenantMismatch
+from spine.gateway.services import Services
+from spine.identity import Principal, is_api_key, principal_of, tenant_of
+
+TENANT_HEADER = "x-tenant-id"
+_TENANT_NAMES = ("tenant_id", "tenantid", "tenantId")
+_CROSS_TENANT = "cross_tenant_context"  # the seeds' flag for "look beyond the tenant": there is no such thing (domain.md §5)
+
+
+@contextmanager
+def proving(services: Services, request: Request, presented: str) -> Iterator[tuple[Connection, Principal]]:
+    """One transaction inside the tenant that the credential itself names, and whoever it proves.
+
+    A token is verified before the transaction is open: its issuer may have to be asked for keys, and nothing waits for others while
+    it holds a transaction. Raises NotAuthenticated, ProviderUnavailable (the issuer is away) and RateLimited.
+    """
+    by_token = services.oidc is not None and not is_api_key(presented)
+    tenant_id = "" if by_token else tenant_of(presented)
+    address = address_of(request)
+    whose = services.rates.admit(presented, address) if services.rates else ""
+    try:
+        known = services.oidc.principal(presented) if by_token and services.oidc else None
+    except NotAuthenticated:
+        _failed(services, whose, address)
+        raise
+    with services.database.tenant(known.tenant_id if known else tenant_id) as conn:
+        try:
+            principal = known or principal_of(conn, presented)
+        except NotAuthenticated:
+            _failed(services, whose, address)
+            raise
+        if services.rates:
+            services.rates.proved(whose)
+        yield conn, principal
+
+
+def refuse_other_tenant(principal: Principal, request: Request, body: Mapping[str, Any]) -> None:
+    """The credential chooses the tenant; header, query, path, body, and what the body carries may repeat it and not choose another.
+
+    Raises TenantMismatch, also for a flag that asks for several tenants at once.
+    """
+    parts = [body, *(part for name in ("payload", "data") if isinstance(part := body.get(name), Mapping))]
+    named = [request.headers.get(TENANT_HEADER), request.query_params.get("tenant_id"), request.path_params.get("tenant_id")]
+    named += [part.get(name) for part in parts for name in _TENANT_NAMES]
+    for tenant in named:
+        if tenant is not None and tenant != principal.tenant_id:
+            raise TenantMismatch(
+                f"the key is of tenant {principal.tenant_id!r}, the request names {str(tenant)[:63]!r}: "
+                "use that tenant's key, or leave the tenant out: the key chooses it"
+            )
+    if any(part.get(_CROSS_TENANT) for part in parts):
+        raise TenantMismatch(f"{_CROSS_TENANT!r} is set: a request is of one tenant, {principal.tenant_id!r}; leave the flag out")
+
+
+def address_of(request: Request) -> str:
+    """Who is calling, as far as the network says; behind a proxy on this machine, as that says (X-Forwarded-For)."""
+    return request.client.host if request.client else "unknown"
+
+
+def _failed(services: Services, whose: str, address: str) -> None:
+    if services.rates:
+        services.rates.failed(whose, address)
