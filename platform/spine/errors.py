@@ -15,6 +15,8 @@
     ├── Conflict                   409  the record is not in a state that allows this
     │   ├── IllegalMove            409  a state machine refused the move
     │   ├── ApprovalRefused        409  this person, or this payload, cannot decide this approval
+    │   ├── BudgetExceeded         409  what is left does not cover it; `next_allowed_at` says when there is more, if ever
+    │   │   └── BudgetThrottled    409  what is left is kept for more urgent work
     │   ├── CallInProgress         409  the same call is being worked on at this moment
     │   └── IdempotencyConflict    422  same key, other payload
     ├── Misconfigured              500  the installation is wrong; the message says what to set
@@ -110,6 +112,20 @@ class IllegalMove(Conflict):
 
 class ApprovalRefused(Conflict):
     code = "approval-refused"
+
+
+class BudgetExceeded(Conflict):
+    """Not begun: it might cost more than is left. A business outcome, not a fault. `next_allowed_at` is aware; None: waiting does not help."""
+
+    code = "budget-exhausted"
+
+    def __init__(self, message: str, *, next_allowed_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.next_allowed_at = next_allowed_at
+
+
+class BudgetThrottled(BudgetExceeded):
+    code = "budget-throttled"
 
 
 class CallInProgress(Conflict):
