@@ -8,10 +8,10 @@ It works without JavaScript; `static/console.js` only makes it quicker to the ha
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse, Response
 
-from spine.console import entrance, inbox, refusals, static_files
+from spine.console import entrance, inbox, journeys, refusals, static_files
 from spine.console.guard import Guard
 
-_PAGES = (inbox, entrance, static_files)
+_PAGES = (inbox, journeys, entrance, static_files)
 
 
 def install(app: FastAPI) -> None:

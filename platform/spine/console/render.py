@@ -25,6 +25,7 @@ THEMES = ("auto", "light", "dark")
 # The pages of the navigation: address, name, the key that goes there after `g`.
 _PLACES = (
     ("/console/", say("Inbox"), "i"),
+    ("/console/journeys", say("Journeys"), "o"),
     ("/console/intents", say("Intents"), "t"),
     ("/console/automations", say("Automations"), "a"),
     ("/console/dead-letters", say("Dead letters"), "d"),
