@@ -1,0 +1,207 @@
+"""What is looked for: one query a check, each answering with the ids of what is wrong and a sentence about it.
+
+Severities are those of domain.md §11.3: V1 is ours and mends itself or can wait, V2 is felt by a customer (a late approval, a
+connector down), V3 is what a regulator may ask about (something was done, or may be done, that a person had stopped).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+from shared.events import Severity
+from spine.clock import Clock
+from spine.db import Connection
+
+_MOST = 200  # findings of one check: beyond that it is one cause, and the first ones name it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a thing may stay as it is. Real time: these bound machines, except that people's own deadlines are in their rows."""
+
+    executing: timedelta = timedelta(minutes=30)  # an attempt takes two minutes at most, the next comes within five
+    unknown: timedelta = timedelta(hours=1)
+    runnable: timedelta = timedelta(hours=1)
+    expiry: timedelta = timedelta(minutes=10)
+    """A timer of Temporal closes what expires; so late, nobody's timer rang."""
+    reserved: timedelta = timedelta(days=4)  # an effect is tried for three days, and keeps what it reserved so long
+    lag: timedelta = timedelta(minutes=5)
+    sealed: timedelta = timedelta(hours=26)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Something that should not be. (code, about) is its identity."""
+
+    code: str
+    about: str
+    severity: Severity
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`query` gives rows of `about` and `detail`. It may use `tenant`, `now`, `real_now` and the name of each limit: the moment so
+    far back, in business time, and with `_real` in real time."""
+
+    code: str
+    severity: Severity
+    meaning: str
+    query: LiteralString
+
+
+CHECKS: Sequence[Check] = (
+    Check(
+        "stopped-and-runnable",
+        Severity.V3,
+        "an intent may run, or is running, though its approval was not given",
+        """
+        select i.intent_id::text as about, 'intent is ' || i.state || ', its approval is ' || a.state as detail
+        from intents i join approvals a using (tenant_id, intent_id)
+        where i.tenant_id = %(tenant)s and i.state in ('runnable', 'executing', 'unknown') and a.state not in ('approved', 'consumed')
+        """,
+    ),
+    Check(
+        "stopped-and-begun",
+        Severity.V3,
+        "an intent that was denied, rejected, expired, superseded or cancelled has an effect",
+        """
+        select i.intent_id::text as about, 'intent is ' || i.state || ', its effect is ' || e.state as detail
+        from intents i join effects e using (tenant_id, intent_id)
+        where i.tenant_id = %(tenant)s and i.state in ('denied', 'rejected', 'expired', 'superseded', 'cancelled')
+        """,
+    ),
+    Check(
+        "executing-too-long",
+        Severity.V2,
+        "an effect is under way longer than any attempt takes: nobody goes on with it",
+        """
+        select intent_id::text as about, 'executing since ' || updated_at as detail from intents
+        where tenant_id = %(tenant)s and state = 'executing' and updated_at < %(executing)s
+        """,
+    ),
+    Check(
+        "unknown-too-long",
+        Severity.V2,
+        "nobody knows whether an effect happened: the provider cannot be asked, or does not say",
+        """
+        select intent_id::text as about, 'unknown since ' || updated_at as detail from intents
+        where tenant_id = %(tenant)s and state = 'unknown' and updated_at < %(unknown)s
+        """,
+    ),
+    Check(
+        "runnable-unclaimed",
+        Severity.V2,
+        "an intent may run and nobody takes it up",
+        """
+        select intent_id::text as about, 'runnable since ' || greatest(updated_at, coalesce(not_before, updated_at)) as detail from intents
+        where tenant_id = %(tenant)s and state = 'runnable' and greatest(updated_at, coalesce(not_before, updated_at)) < %(runnable)s
+        """,
+    ),
+    Check(
+        "approval-past-expiry",
+        Severity.V2,
+        "an approval waits beyond its end: no timer closed it",
+        """
+        select approval_id::text as about, 'it ran out at ' || expires_at as detail from approvals
+        where tenant_id = %(tenant)s and state = 'pending' and expires_at < %(expiry)s
+        """,
+    ),
+    Check(
+        "approval-without-owner",
+        Severity.V2,
+        "an approval waits for people who are not there: too few could still give it",
+        """
+        with people as (
+            select distinct principal_id as person, role from api_keys
+            where tenant_id = %(tenant)s and revoked_at is null and (expires_at is null or expires_at > %(real_now)s)
+              and actor_type = 'human' and role in ('approver', 'admin')
+        ), acting as (
+            select function, case when absent_from <= %(now)s and absent_until > %(now)s then delegate else person end as person
+            from approvers where tenant_id = %(tenant)s and active
+        ), waiting as (
+            select a.approval_id, a.roles, a.must_include, a.requested_by, a.approvers_needed - (
+                select count(*) from approval_decisions d
+                where d.tenant_id = a.tenant_id and d.approval_id = a.approval_id and d.verdict = 'approve') as needed,
+                array(select d.decided_by from approval_decisions d
+                      where d.tenant_id = a.tenant_id and d.approval_id = a.approval_id) as decided
+            from approvals a where a.tenant_id = %(tenant)s and a.state = 'pending'
+        ), able as (
+            select w.*, (
+                select count(distinct p.person) from people p
+                where p.person <> w.requested_by and p.person <> all(w.decided)
+                  and ('approver' = any(w.roles) or exists (
+                      select from acting a where a.person = p.person and (a.function = any(w.roles) or a.function = any(w.must_include))))
+            ) as there
+            from waiting w
+        )
+        select approval_id::text as about,
+               'it takes ' || needed || ' of ' || array_to_string(roles, ', ') || '; ' || there || ' could still decide' as detail
+        from able where there < needed
+        """,
+    ),
+    Check(
+        "reservation-kept",
+        Severity.V1,
+        "money or tokens are reserved for work that is over",
+        """
+        select reservation_id::text as about, 'reserved for ' || automation || ' since ' || reserved_at as detail
+        from budget_reservations where tenant_id = %(tenant)s and state = 'held' and reserved_at < %(reserved)s
+        """,
+    ),
+    Check(
+        "group-lagging",
+        Severity.V2,
+        "events are committed and a consumer group does not see them: its sensors are off, or a reader is held back",
+        """
+        select g.group_name as about, 'the oldest event that it has not seen is of ' || ahead.since as detail
+        from consumer_offsets g, lateral (
+            select min(e.recorded_at) as since from events e
+            where e.tenant_id = %(tenant)s and (e.xid, e.position) > (g.xid, g.position) and e.recorded_at < %(lag_real)s
+        ) as ahead
+        where ahead.since is not null
+        """,
+    ),
+    Check(
+        "circuit-open",
+        Severity.V2,
+        "one cause broke many things at once: what fails that way waits instead of dying",
+        """
+        select plane || '/' || consumer || '/' || error_code as about, 'open since ' || opened_at as detail
+        from dead_letter_circuits where tenant_id = %(tenant)s and state <> 'closed'
+        """,
+    ),
+    Check(
+        "audit-unsealed",
+        Severity.V1,
+        "audit rows wait too long for their seal: the sealing job does not run",
+        """
+        select 'audit' as about, 'the oldest row without a seal was written at ' || min(l.recorded_at) as detail
+        from audit_log l left join lateral (
+            select through_xid, through_position from audit_seals s where s.tenant_id = %(tenant)s order by number desc limit 1
+        ) as last on true
+        where l.tenant_id = %(tenant)s and l.recorded_at < %(sealed_real)s
+          and (last.through_xid is null or (l.xid, l.position) > (last.through_xid, last.through_position))
+        having count(*) > 0
+        """,
+    ),
+)
+
+
+def look(conn: Connection, *, tenant_id: str, clock: Clock, real_now: datetime, limits: Limits | None = None) -> list[Observation]:
+    """What is wrong in a tenant's books now; nothing is written. `real_now` is the time on the wall, `clock` the business's."""
+    given = {"tenant": tenant_id, "now": clock.now(), "real_now": real_now, **dict(_moments(limits or Limits(), clock, real_now))}
+    found: list[Observation] = []
+    for check in CHECKS:
+        rows = conn.execute(check.query, given).fetchmany(_MOST)
+        found += (Observation(code=check.code, about=row["about"][:200], severity=check.severity, detail=row["detail"]) for row in rows)
+    return found
+
+
+def _moments(limits: Limits, clock: Clock, real_now: datetime) -> Iterator[tuple[str, Any]]:
+    rate = timedelta(seconds=1) / clock.real(timedelta(seconds=1))
+    for field in fields(limits):
+        limit: timedelta = getattr(limits, field.name)
+        yield field.name, clock.now() - limit * rate
+        yield f"{field.name}_real", real_now - limit
