@@ -26,15 +26,29 @@ _SELECT = sql.SQL("select {intent}, {own}, {shared} from approvals a join intent
     shared=sql.SQL(", ").join(sql.SQL("a.{} as {}").format(sql.Identifier(n), sql.Identifier(f"approval_{n}")) for n in _SHARED),
 )
 
+_OF_ACTION: LiteralString = " and a.action = %(action)s"
+_OF_AUTOMATION: LiteralString = " and i.automation = %(automation)s"
+
 
 def listing(
-    conn: Connection, *, tenant_id: str, state: ApprovalState | None = ApprovalState.PENDING, cursor: str | None = None, limit: int = 50
+    conn: Connection,
+    *,
+    tenant_id: str,
+    state: ApprovalState | None = ApprovalState.PENDING,
+    action: str | None = None,
+    automation: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
 ) -> Page[Approval]:
     """What waits, the most urgent first: those that were escalated, then whatever runs out soonest. Any other state, or None for all
     of them, newest first. Raises InvalidInput for a cursor of another listing."""
     given: dict[str, Any] = {"tenant": tenant_id, "state": state and state.value, "limit": limit + 1}
     urgent = state is ApprovalState.PENDING
     condition: LiteralString = "a.tenant_id = %(tenant)s" if state is None else "a.tenant_id = %(tenant)s and a.state = %(state)s"
+    for name, value, narrower in (("action", action, _OF_ACTION), ("automation", automation, _OF_AUTOMATION)):
+        if value is not None:
+            given[name] = value
+            condition += narrower
     if cursor is not None and urgent:
         given["level"], given["expires"], given["last"] = place_of(cursor, int, datetime.fromisoformat, UUID)
         condition += " and (-a.escalation_level, a.expires_at, a.approval_id) > (%(level)s, %(expires)s, %(last)s)"

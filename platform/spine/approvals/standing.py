@@ -1,5 +1,6 @@
 """How the approvals stand: what a person who looks at the whole wants to know."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,3 +27,17 @@ def standing(conn: Connection, *, tenant_id: str, now: datetime) -> Standing:
     ).fetchone()
     assert row is not None, "an aggregate has one row"
     return Standing(**row)
+
+
+def kinds(conn: Connection, *, tenant_id: str) -> tuple[Counter[str], Counter[str]]:
+    """How many requests wait, by action and by automation: what an inbox can be narrowed to."""
+    actions: Counter[str] = Counter()
+    automations: Counter[str] = Counter()
+    for row in conn.execute(
+        "select a.action, i.automation, count(*) as n from approvals a join intents i using (tenant_id, intent_id) "
+        "where a.tenant_id = %s and a.state = 'pending' group by 1, 2",
+        (tenant_id,),
+    ):
+        actions[row["action"]] += row["n"]
+        automations[row["automation"]] += row["n"]
+    return actions, automations

@@ -9,13 +9,11 @@ from pydantic import Field
 from shared.events import Verdict
 from spine import approvals
 from spine.approvals import ApprovalState
-from spine.gateway import bodies
+from spine.gateway import bodies, deciding
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body
-from spine.gateway.delivery import tell_workflow
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
-from spine.intake import take_decision
 from spine.views import ApprovalDetail, ApprovalView, DecisionView, View, approval_detail
 
 router = APIRouter(tags=["approvals"])
@@ -66,35 +64,8 @@ def post_decision(approval_id: str, body: DecisionBody, visit: Visiting) -> JSON
     """Approve, edit or reject. What is decided is committed before the workflow hears of it."""
 
     def decide(work: Work) -> Answer:
-        decision_id = ":".join((work.tenant_id, work.principal.id, work.call_id))
-        resolution = take_decision(
-            work.conn,
-            approval_id=approval_id,
-            decision_id=decision_id,
-            verdict=body.verdict,
-            principal=work.principal,
-            reason=body.reason,
-            edited_payload=body.payload,
-            digest=body.digest,
-            policy=work.services.policy,
-            registry=work.services.registry,
-            clock=work.services.clock,
-        )
-        return Answer(status=201, body=DecisionView.of(resolution, decision_id).model_dump(mode="json"))
+        decided = deciding.decide(work, approval_id, verdict=body.verdict, reason=body.reason, payload=body.payload, digest=body.digest)
+        return Answer(status=201, body=decided.model_dump(mode="json"))
 
     answer = visit.once(Role.APPROVER, body.model_dump(mode="json"), decide)
-    return answered(answer, delivered=_delivered(visit, answer))
-
-
-def _delivered(visit: Visiting, answer: Answer) -> bool | None:
-    """Told again when the answer is a replay: the first telling may be what failed."""
-    said = answer.body
-    if said["state"] == ApprovalState.PENDING:
-        return None
-    decision = {
-        "approval_id": said["approval_id"],
-        "intent_id": said["intent_id"],
-        "resolution": said["state"],
-        "successor_intent_id": said["successor"] and said["successor"]["intent_id"],
-    }
-    return tell_workflow(visit.services.temporal, workflow_id=said["workflow_id"], decision_id=said["decision_id"], decision=decision)
+    return answered(answer, delivered=deciding.deliver(visit.services.temporal, answer.body))
