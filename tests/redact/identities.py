@@ -91,7 +91,7 @@ IDS: st.SearchStrategy[str] = st.one_of(
     *map(_hex, (16, 32, 40, 64)),
     st.builds(lambda trace, span: f"00-{trace}-{span}-01", _hex(32), _hex(16)),
     st.datetimes().map(lambda at: at.isoformat() + "Z"),
-    st.datetimes().map(lambda at: f"{at:%Y-%m-%d %H:%M:%S}"),
+    st.datetimes().map(lambda at: str(at.replace(microsecond=0))),
     st.dates().map(str),
     st.tuples(*[st.integers(0, 99)] * 3).map(lambda parts: "v" + ".".join(map(str, parts))),
     st.decimals(0, 10**7, places=2).map(lambda amount: f"{amount:,} SAR"),

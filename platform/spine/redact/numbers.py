@@ -9,42 +9,43 @@ from types import ModuleType
 _REGIONS = ("SA", "AE", "KW", "BH", "QA", "OM", "JO", "IQ", "YE", "EG")
 _COUNTRY = re.compile(r"(?:966|971|965|973|974|968|962|964|967)\d{7,10}")
 
-# Read from left to right: what names a record is stepped over, and what is left is a run of digits with separators between.
-_RUNS = re.compile(
-    r"""(?ix) (?=[0-9a-f(+s]) (?:
-      (?P<record>
-        (?<!\w) 00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2} (?!\w)
-      | (?<!\w) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} (?!\w)
-      | (?<!\w) (?:sha\d+:)? (?=\d*[a-f]) [0-9a-f]{16,} (?!\w)
-      | (?<![\w]) sha\d+:[0-9a-f]{16,} (?!\w)
-      | (?<!\d) \d{4}-\d\d-\d\d (?: [T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? (?:Z|[+-]\d\d:?\d\d)? )? (?!\d)
-      | (?<!\d) \d{1,2}(?P<sep>[-/.])\d{1,2}(?P=sep)\d{4} (?:[ T]\d\d:\d\d(?::\d\d)?)? (?!\d)
-      )
-    | (?P<run> (?:(?<![\w-])|(?<=[a-z])(?=\+)) (?<!\d[.,]) \(? \+? \(? \d (?: [ ().-]{0,3} \d ){7,34} (?!\w) (?![.,]\d) ) )
+# What names a record, a time or an amount is blanked first; in what is left, a run is digits with separators between.
+_RECORD = re.compile(
+    r"""(?ix) (?=[0-9a-fs]) (?:
+      (?<!\w) 00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2} (?!\w)
+    | (?<!\w) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} (?!\w)
+    | (?<!\w) sha\d+:[0-9a-f]{16,} (?!\w)
+    | (?<!\w) (?=\d*[a-f]) [0-9a-f]{16,} (?!\w)
+    | (?<!\d) \d{4}-\d\d-\d\d (?: [T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? (?:Z|[+-]\d\d:?\d\d)? )? (?!\d)
+    | (?<!\d) \d{1,2}([-/.])\d{1,2}\1\d{4} (?:[ T]\d\d:\d\d(?::\d\d)?)? (?!\d)
+    | (?<![\w.,+-]) \d{1,9}(?:,\d{3})*\.\d{1,2} (?![\w.,]\d|\w)
+    )
     """
 )
-_IBAN = re.compile(r"(?<![\w-])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,40}")
+_RUN = re.compile(r"(?:(?<![\w-])|(?<=[A-Za-z])(?=\+))(?<!\d[.,])\(?\+?\(?\d(?:[ ().-]{0,3}\d){7,60}(?!\w)(?![.,]\d)")
+_IBAN = re.compile(r"(?<![\w-])(?=([A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,40}))")
 _GROUP = re.compile(r"\d+")
 _CARD_SHAPES = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)}
 _TELEPHONE_SAID = re.compile(
-    r"(?i)(?:phone|mobile|\bmob\b|\btel\b|cell|whats ?app|wa\.me|\bcall\b|\bfax\b|جوال|هاتف|واتس|اتصل|موبايل)[^\d\n]{0,20}$"
+    r"(?i)(?<!\[)(?:phone|mobile|\bmob\b|\btel\b|cell|whats ?app|wa\.me|\bcall\b|\bfax\b|جوال|هاتف|واتس|اتصل|موبايل)[^\d\n]{0,20}$"
 )
 _REGISTRATION_SAID = re.compile(
-    r"(?i)(?:\bc\.?\s?r\.?\b|commercial\s+reg\w*|\bregistration\b|سجل\s*تجاري|السجل\s*التجاري|س\s?\.\s?ت)[^\d\n]{0,20}$"
+    r"(?i)(?<!\[)(?:\bc\.?\s?r\.?\b|commercial\s+reg\w*|\bregistration\b|سجل\s*تجاري|السجل\s*التجاري|س\s?\.\s?ت)[^\d\n]{0,20}$"
 )
 _BEFORE = 40  # characters in which a number is announced
 
 
 def spans(text: str) -> Iterator[tuple[int, int, str]]:
+    """In order of precedence; they may overlap: part of a card number can look like a telephone number."""
     for found in _IBAN.finditer(text):
-        if end := _iban_end(found[0]):
+        if end := _iban_end(found[1]):
             yield found.start(), found.start() + end, "iban"
-    for found in _RUNS.finditer(text):
-        if found.lastgroup != "run" and found["run"] is None:
-            continue
-        said = text[max(0, found.start() - _BEFORE) : found.start()]
-        for start, end, kind in _in_run(found["run"], said):
-            yield found.start() + start, found.start() + end, kind
+    left = _RECORD.sub(lambda found: "\0" * len(found[0]), text)
+    runs = [(found.start(), found[0], text[max(0, found.start() - _BEFORE) : found.start()]) for found in _RUN.finditer(left)]
+    for judge in (_with_check_digits, _telephones_in):
+        for at, run, said in runs:
+            for start, end, kind in judge(run, said):
+                yield at + start, at + end, kind
 
 
 def warm() -> None:
@@ -52,23 +53,31 @@ def warm() -> None:
     _telephones(), _check_digits(), _ibans()
 
 
-def _in_run(run: str, said: str) -> Iterator[tuple[int, int, str]]:
-    groups = [(found.start(), found.end()) for found in _GROUP.finditer(run)]
+def _with_check_digits(run: str, said: str) -> Iterator[tuple[int, int, str]]:
+    groups = _groups(run)
     for index, (start, end) in enumerate(groups):
-        before = said + run[:start]
         match end - start:
-            case 10 if _REGISTRATION_SAID.search(before):
+            case 10 if _REGISTRATION_SAID.search(said + run[:start]):
                 yield start, end, "cr-number"
             case 10 if run[start] in "12" and _check_digits().is_valid(run[start:end]):
                 yield start, end, "national-id"
             case size if 13 <= size <= 19 and _is_card(run[start:end]):
                 yield start, end, "card"
-        for last in range(index + 3, index + 6):
+        for last in range(index + 3, min(index + 5, len(groups)) + 1):
             shape = tuple(stop - begin for begin, stop in groups[index:last])
-            if len(shape) == last - index and shape in _CARD_SHAPES and _is_card(run[start : groups[last - 1][1]]):
+            if shape in _CARD_SHAPES and _is_card(run[start : groups[last - 1][1]]):
                 yield start, groups[last - 1][1], "card"
-        if found := _telephone(run, groups, index, is_said=bool(_TELEPHONE_SAID.search(before))):
+
+
+def _telephones_in(run: str, said: str) -> Iterator[tuple[int, int, str]]:
+    groups = _groups(run)
+    for index in range(len(groups)):
+        if found := _telephone(run, groups, index, is_said=bool(_TELEPHONE_SAID.search(said + run[: groups[index][0]]))):
             yield *found, "phone"
+
+
+def _groups(run: str) -> list[tuple[int, int]]:
+    return [found.span() for found in _GROUP.finditer(run)]
 
 
 def _is_card(written: str) -> bool:
@@ -93,7 +102,7 @@ def _telephone(run: str, groups: list[tuple[int, int]], index: int, *, is_said: 
         elif _COUNTRY.fullmatch(digits) and _is_telephone("+" + digits, ("SA",)):
             is_one = True
         else:
-            is_one = (digits[0] == "0" or is_said) and _is_telephone(run[begins:end], _REGIONS)
+            is_one = (is_said or (digits[0] == "0" and groups[index][1] - start > 1)) and _is_telephone(run[begins:end], _REGIONS)
         if is_one:
             return begins, end
     return None
