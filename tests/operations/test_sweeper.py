@@ -89,7 +89,8 @@ def reserved_for_a_week(desk: Desk) -> str:
     reservation_id = str(uuid4())
     desk.sql(
         "insert into budget_reservations "
-        "(tenant_id, reservation_id, automation, workflow_id, purpose, day, month, tokens, money, reserved_at) values (%s, %s, 'outreach-sequence', 'w', 'draft', '2026-11-22', '2026-11', 10, 0, %s)",
+        "(tenant_id, reservation_id, automation, workflow_id, purpose, day, month, tokens, money, reserved_at) "
+        "values (%s, %s, 'outreach-sequence', 'w', 'draft', '2026-11-22', '2026-11', 10, 0, %s)",
         desk.tenant, reservation_id, desk.clock.now() - timedelta(days=7),
     )  # fmt: skip
     return reservation_id

@@ -1,18 +1,18 @@
-"""`spine intents list | show | reconcile`: what somebody wants done to the outside world, and what became of it."""
+"""`spine intents list | show | reconcile | settle`: what somebody wants done to the outside world, and what became of it."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from spine import intents
 from spine.audit import Actor
 from spine.cli.acting import Acting, Cursor, Json, Limit, acting, print_json, print_page, print_table, say, say_more, traced
-from spine.effects import Connector, Effects, ledger
-from spine.errors import Conflict, Misconfigured, OutcomeUnknown, ProviderUnavailable
+from spine.effects import Connector, Effects
+from spine.effects.declare import declare_outcome, refuse_under_way
+from spine.errors import Misconfigured, OutcomeUnknown, ProviderUnavailable
 from spine.identity import Role
 from spine.intents import Intent, IntentState
 from spine.policy import PolicyTable
@@ -20,10 +20,6 @@ from spine.registry import Registry
 from spine.views import IntentView
 
 app = typer.Typer(help="What is to be done to the outside world.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
-
-_UNDER_WAY = timedelta(minutes=3)
-"""An attempt may still be with the provider; the worker bounds it at two minutes. Until then "unknown to it" may mean "not yet"."""
-
 
 @app.command("list")
 def list_(
@@ -90,7 +86,8 @@ def reconcile(intent_id: Annotated[str, typer.Argument(metavar="INTENT_ID")], as
         with person.transaction() as conn:
             intent = intents.read(conn, principal.tenant_id, intent_id)
         if intent.state in (IntentState.EXECUTING, IntentState.UNKNOWN):
-            _nothing_under_way(person, intent)
+            with person.transaction() as conn:
+                refuse_under_way(conn, intent, person.clock)
             with _connector_of(person, intent, policy) as connectors:
                 effects = Effects(person.database, connectors, policy, person.clock)
                 try:
@@ -108,14 +105,33 @@ def reconcile(intent_id: Annotated[str, typer.Argument(metavar="INTENT_ID")], as
             say(found)
 
 
-def _nothing_under_way(person: Acting, intent: Intent) -> None:
-    with person.transaction() as conn:
-        begun = ledger.last_attempt_at(conn, intent)
-    if begun is not None and person.clock.real(person.clock.now() - begun) < _UNDER_WAY:
-        raise Conflict(
-            f"an attempt at intent {intent.intent_id!r} began at {person.local(begun)} and may still be with the provider: "
-            f"ask {_UNDER_WAY.seconds // 60} minutes after that"
+@app.command()
+def settle(
+    intent_id: Annotated[str, typer.Argument(metavar="INTENT_ID")],
+    outcome: Annotated[Literal["completed", "failed"], typer.Option(help="What became of it.")],
+    reason: Annotated[str, typer.Option(help="Where you looked, and what you found, for the record.")],
+    reference: Annotated[str | None, typer.Option(help="The provider's id of what happened; `completed` takes one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Declare what became of an unknown intent whose provider cannot be asked. It sends nothing. Takes an admin's key.
+
+    Try `reconcile` first: it asks the provider. The workflow that waits learns of it at its next attempt.
+    """
+    with acting(Role.ADMIN) as person, traced("intents settle"), person.transaction() as conn:
+        settled = declare_outcome(
+            conn,
+            tenant_id=person.principal.tenant_id,
+            intent_id=intent_id,
+            outcome=outcome,
+            reason=reason,
+            reference=reference,
+            actor=Actor(person.principal.actor_type, person.principal.id),
+            clock=person.clock,
         )
+    if as_json:
+        print_json(IntentView.of(settled))
+    else:
+        say(f"intent {intent_id} is {settled.state}, as {person.principal.id} declared")
 
 
 @contextmanager

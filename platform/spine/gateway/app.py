@@ -22,6 +22,7 @@ from spine.gateway.routes import (
     health,
     intents,
     journeys,
+    outcomes,
     policy,
     stream,
     switches,
@@ -38,7 +39,7 @@ Tasks, events, approvals and webhooks of the spine. `Authorization: Bearer sk.â€
 
 _ROUTES = (
     *(tasks, events, webhooks, approvals, intents, journeys, automations),
-    *(policy, switches, budgets, dead_letters, audit, approvers, endpoints, stream),
+    *(policy, switches, outcomes, budgets, dead_letters, audit, approvers, endpoints, stream),
 )
 
 
