@@ -7,10 +7,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from shared.events import Verdict
-from spine import approvals, audit
-from spine.approvals import Approval, Decided, Resolution
+from spine import approvals, audit, directory
+from spine.approvals import Approval, ApprovalState, Decided, Resolution
 from spine.audit import Row
 from spine.db import Connection
+from spine.directory import Signer
 from spine.identity import Principal, Role
 from spine.intents import Intent
 from spine.policy import Reason
@@ -84,18 +85,46 @@ class DecidedView(View):
     reason: str | None
     digest: str
     decided_at: datetime
+    functions: tuple[str, ...] = ()
+    on_behalf_of: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, decided: Decided) -> Self:
-        return cls(**{name: getattr(decided, name) for name in cls.model_fields})
+        return cls(
+            **{name: getattr(decided, name) for name in cls.model_fields.keys() - {"functions", "on_behalf_of"}},
+            functions=tuple(dict.fromkeys(held.function for held in decided.capacities)),
+            on_behalf_of=tuple(dict.fromkeys(held.on_behalf_of for held in decided.capacities if held.on_behalf_of)),
+        )
+
+
+class SignerView(View):
+    """Somebody who could sign, and as what: functions of the approver directory, or none where any approver's key will do."""
+
+    person: str
+    functions: tuple[str, ...]
+    on_behalf_of: tuple[str, ...]
+
+    @classmethod
+    def of(cls, signer: Signer) -> Self:
+        return cls(
+            person=signer.person,
+            functions=tuple(dict.fromkeys(held.function for held in signer.capacities)),
+            on_behalf_of=tuple(dict.fromkeys(held.on_behalf_of for held in signer.capacities if held.on_behalf_of)),
+        )
 
 
 class WaitingFor(View):
-    """Who else must sign: so many more people, of one of these roles (or an admin), and none of those named."""
+    """Who else must sign: at least so many more people, of one of these roles, the functions of `must_include` among them, and none
+    of those named. `people` could, `nobody_for` are functions that nobody in the directory could sign for: until somebody can, this
+    approval cannot be given (`can_be_given`). Those three are told for one request at a time and are null in lists."""
 
     approvals: int
     roles: tuple[str, ...]
     not_from: tuple[str, ...]
+    must_include: tuple[str, ...] = ()
+    people: tuple[SignerView, ...] | None = None
+    nobody_for: tuple[str, ...] | None = None
+    can_be_given: bool | None = None
 
 
 class ApprovalView(View):
@@ -143,6 +172,7 @@ class ApprovalView(View):
                 approvals=approval.approvals_remaining,
                 roles=approval.roles,
                 not_from=tuple(dict.fromkeys((approval.requested_by, *signed))),
+                must_include=approval.functions_missing,
             ),
             decisions=tuple(DecidedView.of(decided) for decided in approval.decisions),
             **more,
@@ -181,8 +211,11 @@ class ApprovalDetail(ApprovalView):
     history: tuple[HistoryView, ...]
 
 
-def approval_detail(conn: Connection, principal: Principal, approval_id: str) -> ApprovalDetail:
-    """One request as this principal may see it, with the history of both its records. Raises NotFound."""
+def approval_detail(conn: Connection, principal: Principal, approval_id: str, *, now: datetime | None = None) -> ApprovalDetail:
+    """One request as this principal may see it, with the history of both its records. Raises NotFound.
+
+    With business time `now`, a request that waits also says who could sign it then.
+    """
     approval = approvals.show(conn, principal.tenant_id, approval_id)
     rows = [
         row
@@ -191,12 +224,21 @@ def approval_detail(conn: Connection, principal: Principal, approval_id: str) ->
     ]
     whole = principal.role.covers(Role.OPERATOR)
     evidence = approval.intent.evidence
-    return ApprovalDetail.of(
+    shown = ApprovalDetail.of(
         approval,
         payload=approval.intent.payload if whole else None,
         evidence=evidence.model_dump(mode="json") if whole and evidence is not None else None,
         history=tuple(HistoryView.of(row) for row in sorted(rows, key=lambda row: row.position)),
     )
+    if now is None or approval.state is not ApprovalState.PENDING:
+        return shown
+    signers = directory.who_can_sign(conn, approval, now=now)
+    waiting = {
+        "people": tuple(SignerView.of(one) for one in signers.people),
+        "nobody_for": signers.nobody_for,
+        "can_be_given": signers.enough,
+    }
+    return shown.model_copy(update={"waiting_for": shown.waiting_for.model_copy(update=waiting)})
 
 
 class Successor(View):

@@ -5,28 +5,34 @@ a refused decision remains.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from shared.events import ActorType, ApprovalClass, Money, Verdict
 from shared.events.classes import rank
 from spine import audit
 from spine.approvals.queries import fetch
-from spine.approvals.records import Approval, ApprovalState, Principal, Resolution
+from spine.approvals.records import Approval, ApprovalState, Decided, Principal, Resolution
 from spine.approvals.resolve import entry, resolve
 from spine.audit import Actor
 from spine.canonical import exact_digest
 from spine.clock import Clock
 from spine.db import Connection
+from spine.directory import Capacity, requesters_of, signs_as
 from spine.errors import ApprovalRefused, Conflict, IdempotencyConflict, InvalidInput, NotAllowed, SchemaViolation
 from spine.ids import derived_id, new_id
+from spine.intents import internal
 from spine.intents.gate import acceptable, enter, judge, reclassified, recorded_amount
 from spine.intents.records import Intent
 from spine.intents.rows import newest_revision
 from spine.intents.states import IntentState
 from spine.policy import ActionRule, Decision, NeedApproval, PolicyTable
+
+_MAY_DECIDE = ("approver", "admin")  # roles of keys; what else it takes is the rule's to say
 
 Validate = Callable[[str, Mapping[str, Any]], None]
 """(action, payload) → None, or raises InvalidInput: the connector's own model of the payload, where it is at hand."""
@@ -41,10 +47,25 @@ class _Decision:
     principal: Principal
     reason: str | None
     now: datetime
+    capacities: tuple[Capacity, ...] = ()
+    minted_by: str | None = None
 
     @property
     def actor(self) -> Actor:
         return Actor(self.principal.actor_type, self.principal.id)
+
+    def decided(self, digest: str) -> Decided:
+        return Decided(
+            decision_id=str(self.decision_id),
+            verdict=self.verdict,
+            decided_by=self.principal.id,
+            role=self.principal.role,
+            reason=self.reason,
+            digest=digest,
+            decided_at=self.now,
+            capacities=self.capacities,
+            minted_by=self.minted_by,
+        )
 
 
 def decide(
@@ -61,6 +82,7 @@ def decide(
     edited_payload: Mapping[str, Any] | None = None,
     digest: str | None = None,
     validate: Validate | None = None,
+    minted_by: str | None = None,
 ) -> Resolution:
     """Take one person's decision. A repeated `decision_id` returns the first answer; it may be any text of the caller's.
 
@@ -69,18 +91,22 @@ def decide(
     `edited_payload`, judged afresh; the old one is superseded. At A1 the edit is the editor's own approval unless the
     judgement asks for more people; from A2 the editor has become the requester, and others must approve.
 
-    Raises NotFound; NotAllowed for a role or a kind of actor that may not decide; ApprovalRefused for the requester, a person
+    Where the rule asks for functions, the approver directory says who has them at this moment, and the decision keeps as what it was
+    taken; whoever asked may still withdraw by a reject. `minted_by` is who had the token made with which it is taken, if it was one.
+
+    Raises NotFound; NotAllowed for a role, function or kind of actor that may not decide; ApprovalRefused for the requester, a person
     who has decided already, an approval that has ended or run out, another digest, a policy that has changed since, or an edit
     of what the table says is fixed; InvalidInput for an edit without a payload, or one that cannot be proposed; SchemaViolation
     for an edited amount that is none; IdempotencyConflict for a decision id used for something else.
     """
     given = _Decision(
-        decision_id=derived_id("decision", tenant_id, decision_id), verdict=verdict, principal=principal, reason=reason, now=clock.now()
-    )
+        decision_id=derived_id("decision", tenant_id, decision_id), verdict=verdict, principal=principal, reason=reason, now=clock.now(),
+        minted_by=minted_by,
+    )  # fmt: skip
     approval = fetch(conn, tenant_id, approval_id, lock=True)
     if repeated := _first_answer(conn, approval, given, decision_id):
         return repeated
-    _refuse(conn, approval, given, digest, policy)
+    given = replace(given, capacities=_refuse(conn, approval, given, digest, policy))
     match verdict:
         case Verdict.APPROVE:
             return _approve(conn, approval, given, clock)
@@ -98,12 +124,21 @@ def decide(
             return _edit(conn, approval, given, payload, policy, clock)
 
 
-def _refuse(conn: Connection, approval: Approval, given: _Decision, digest: str | None, policy: PolicyTable) -> None:
+def _refuse(conn: Connection, approval: Approval, given: _Decision, digest: str | None, policy: PolicyTable) -> tuple[Capacity, ...]:
+    """Raise what stands against this decision; else say as what it is taken."""
     principal, verdict, which = given.principal, given.verdict, f"approval {approval.approval_id!r}"
     if principal.actor_type is not ActorType.HUMAN:
         raise NotAllowed(f"{principal.id!r} is a {principal.actor_type.value}: people decide approvals")
-    if principal.role not in (*approval.roles, "admin"):
-        raise NotAllowed(f"{principal.id!r} has role {principal.role!r}; {which} takes {', '.join(approval.roles)}")
+    requesters = requesters_of(conn, approval.intent)
+    withdraws = verdict is Verdict.REJECT and principal.id in requesters
+    if principal.role not in _MAY_DECIDE:
+        raise NotAllowed(f"{principal.id!r} has role {principal.role!r}; {which} takes 'approver' or 'admin'")
+    capacities = signs_as(conn, approval, principal.id, principal.role, now=given.now)
+    if capacities is None and not withdraws and principal.id not in requesters:
+        wanted = ", ".join(dict.fromkeys((*approval.roles, *approval.must_include)))
+        raise NotAllowed(
+            f"{principal.id!r} is, by the approver directory, none of {wanted} now, whom {which} takes: `spine approvers list`"
+        )
     if approval.state is not ApprovalState.PENDING:
         raise ApprovalRefused(f"{which} is {approval.state.value!r} already: nothing is left to decide")
     if given.now >= approval.expires_at:
@@ -111,10 +146,12 @@ def _refuse(conn: Connection, approval: Approval, given: _Decision, digest: str 
     remaining = approval.approvals_remaining
     if any(decided.decided_by == principal.id for decided in approval.decisions):
         raise ApprovalRefused(f"{principal.id!r} has decided this approval already; it needs {_people(remaining)} more")
-    if verdict is not Verdict.REJECT and principal.id in _requesters(conn, approval.intent):
+    if verdict is not Verdict.REJECT and principal.id in requesters:
         raise ApprovalRefused(
             f"{principal.id!r} asked for this and cannot approve it; it needs {_people(remaining)} other than the requester"
         )
+    if given.minted_by is not None and given.minted_by in requesters | {one.decided_by for one in approval.decisions}:
+        raise ApprovalRefused(f"{given.minted_by!r} let the token be made and asked for this, or has decided it: somebody else has to")
     if digest is not None and digest != approval.digest:
         raise ApprovalRefused(f"{principal.id!r} saw digest {digest!r}, but {approval.digest!r} is asked: look at it again")
     if verdict is Verdict.APPROVE and approval.policy_version != policy.version:
@@ -122,25 +159,19 @@ def _refuse(conn: Connection, approval: Approval, given: _Decision, digest: str 
             f"{which} was asked under policy {approval.policy_version!r}, now it is {policy.version!r}: "
             "edit it, if need be with the same payload, to have it judged by today's policy"
         )
+    if verdict is not Verdict.REJECT:
+        internal.refuse_while_stopped(conn, approval.intent, policy=policy, now=given.now)
+    return capacities or ()
 
 
 def _people(count: int) -> str:
     return "one approver" if count == 1 else f"{count} approvers"
 
 
-def _requesters(conn: Connection, intent: Intent) -> set[str]:
-    """Whoever asked for this revision or for one that it came from."""
-    found = conn.execute(
-        "select distinct requested_by from intents where tenant_id = %s and automation = %s and key = %s and revision <= %s",
-        (intent.tenant_id, intent.automation, intent.key, intent.revision),
-    )
-    return {str(row["requested_by"]) for row in found}
-
-
 def _approve(conn: Connection, approval: Approval, given: _Decision, clock: Clock) -> Resolution:
     _write(conn, approval, given, approval.digest)
     decided = _entry(approval, given)
-    remaining = approval.approvals_remaining - 1
+    remaining = approval.remaining_after((*approval.decisions, given.decided(approval.digest)))
     if remaining == 0:
         return resolve(conn, approval, ApprovalState.APPROVED, actor=given.actor, clock=clock, why=None, entries=[decided])
     audit.record_all(conn, [decided], tenant_id=approval.intent.tenant_id, now=given.now)
@@ -184,8 +215,10 @@ def _edit(conn: Connection, approval: Approval, given: _Decision, payload: dict[
     if counts and successor.approval_id is not None:
         own = replace(given, decision_id=derived_id("decision of edit", str(given.decision_id)), verdict=Verdict.APPROVE)
         follow_up = fetch(conn, old.tenant_id, successor.approval_id)
-        approved = _approve(conn, follow_up, own, clock)
-        successor = replace(successor, state=approved.intent_state)
+        held = signs_as(conn, follow_up, given.principal.id, given.principal.role, now=given.now)
+        if held is not None:  # today's rule may ask for a function that the editor does not have
+            approved = _approve(conn, follow_up, replace(own, capacities=held), clock)
+            successor = replace(successor, state=approved.intent_state)
     return replace(resolution, successor=successor)
 
 
@@ -221,17 +254,24 @@ def _write(conn: Connection, approval: Approval, given: _Decision, digest: str) 
     """Decisions on one request are ordered by their time, so two in the same instant are kept a microsecond apart."""
     after_the_last = [decided.decided_at + timedelta(microseconds=1) for decided in approval.decisions[-1:]]
     conn.execute(
-        "insert into approval_decisions (tenant_id, decision_id, approval_id, verdict, decided_by, role, reason, digest, decided_at) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "insert into approval_decisions (tenant_id, decision_id, approval_id, verdict, decided_by, role, reason, digest, decided_at, "
+        "capacities, minted_by) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             *(approval.intent.tenant_id, given.decision_id, UUID(approval.approval_id), given.verdict.value),
             *(given.principal.id, given.principal.role, given.reason, digest, max([given.now, *after_the_last])),
+            *(Jsonb([asdict(held) for held in given.capacities]), given.minted_by),
         ),
     )
 
 
 def _entry(approval: Approval, given: _Decision) -> audit.Entry:
-    return entry(approval, given.actor, "approval.decided", {"verdict": given.verdict.value, "role": given.principal.role})
+    detail: dict[str, Any] = {"verdict": given.verdict.value, "role": given.principal.role}
+    if given.capacities:
+        detail["functions"] = sorted({held.function for held in given.capacities})
+        detail["on_behalf_of"] = sorted({held.on_behalf_of for held in given.capacities if held.on_behalf_of})
+    if given.minted_by is not None:
+        detail["token_minted_by"] = given.minted_by
+    return entry(approval, given.actor, "approval.decided", detail)
 
 
 def _first_answer(conn: Connection, approval: Approval, given: _Decision, decision_id: str) -> Resolution | None:
@@ -246,11 +286,12 @@ def _first_answer(conn: Connection, approval: Approval, given: _Decision, decisi
     if taken != (approval.approval_id, given.verdict.value, given.principal.id):
         raise IdempotencyConflict(f"decision id {decision_id!r} was used for another decision: each decision takes its own id")
     before = [decided.decision_id for decided in approval.decisions]
-    remaining = approval.approvers_needed - before.index(str(given.decision_id)) - 1
+    remaining = approval.remaining_after(approval.decisions[: before.index(str(given.decision_id)) + 1])
     state, intent_state, successor = ApprovalState.PENDING, IntentState.AWAITING_APPROVAL, None
     match given.verdict:
         case Verdict.APPROVE if remaining == 0:
-            state, intent_state = ApprovalState.APPROVED, IntentState.RUNNABLE
+            ran = internal.is_internal(approval.intent.action)
+            state, intent_state = ApprovalState.APPROVED, IntentState.COMPLETED if ran else IntentState.RUNNABLE
         case Verdict.REJECT:
             state, intent_state, remaining = ApprovalState.REJECTED, IntentState.REJECTED, 0
         case Verdict.EDIT:

@@ -10,13 +10,14 @@ from psycopg import sql
 from shared.events import Verdict
 from spine.approvals.records import Approval, ApprovalState, Decided
 from spine.db import Connection
+from spine.directory import Capacity
 from spine.errors import NotFound
 from spine.intents.rows import COLUMNS, intent_of, reasons_of, uuid_of
 from spine.paging import Page, page_of, place_of
 
 _OWN = (
     *("approval_id", "approvers_needed", "roles", "why", "requested_at", "warn_at", "breach_at", "escalate_at", "expires_at"),
-    *("escalation_level", "resolved_at", "consumed_at"),
+    *("escalation_level", "resolved_at", "consumed_at", "must_include"),
 )
 _SHARED = ("state", "digest", "policy_version", "requested_by")  # columns of both tables: the approval's come as approval_<name>
 
@@ -105,7 +106,8 @@ def _with_decisions(conn: Connection, tenant_id: str, found: list[dict[str, Any]
 
 def _decided(row: Mapping[str, Any]) -> Decided:
     return Decided(
-        **{name: row[name] for name in ("decided_by", "role", "reason", "digest", "decided_at")},
+        **{name: row[name] for name in ("decided_by", "role", "reason", "digest", "decided_at", "minted_by")},
+        capacities=tuple(Capacity(**held) for held in row["capacities"]),
         decision_id=str(row["decision_id"]),
         verdict=Verdict(row["verdict"]),
     )
@@ -114,5 +116,5 @@ def _decided(row: Mapping[str, Any]) -> Decided:
 def _approval(row: Mapping[str, Any], decisions: list[Decided]) -> Approval:
     given = {name: row[name] for name in _OWN} | {name: row[f"approval_{name}"] for name in _SHARED}
     given |= {"approval_id": str(row["approval_id"]), "state": ApprovalState(given["state"])}
-    given |= {"roles": tuple(row["roles"]), "why": reasons_of(row["why"])}
+    given |= {"roles": tuple(row["roles"]), "why": reasons_of(row["why"]), "must_include": tuple(row["must_include"])}
     return Approval(**given, intent=intent_of(row), decisions=tuple(decisions))

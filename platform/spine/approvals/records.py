@@ -1,10 +1,12 @@
 """Requests for approval, decisions, resolutions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from shared.events import ActorType, Verdict
+from spine.directory import Capacity, functions_missing
 from spine.intents.records import Intent, Proposed
 from spine.intents.states import IntentState
 from spine.policy.decide import Reason
@@ -38,6 +40,10 @@ class Decided:
     reason: str | None
     digest: str
     decided_at: datetime
+    capacities: tuple[Capacity, ...] = ()
+    """As what the person decided, by the directory of that moment; () where any approver's key would do."""
+    minted_by: str | None = None
+    """Who let the token be made with which it was decided, if it was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +68,24 @@ class Approval:
     resolved_at: datetime | None
     consumed_at: datetime | None
     decisions: tuple[Decided, ...] = ()
+    must_include: tuple[str, ...] = ()
+    """Functions each of which has to be among those who approve."""
+
+    @property
+    def functions_missing(self) -> tuple[str, ...]:
+        """Of `must_include`, those for which nobody has approved yet."""
+        return functions_missing(self.must_include, (one.capacities for one in self.decisions if one.verdict is Verdict.APPROVE))
 
     @property
     def approvals_remaining(self) -> int:
-        if self.state is not ApprovalState.PENDING:
-            return 0
-        return self.approvers_needed - sum(1 for decided in self.decisions if decided.verdict is Verdict.APPROVE)
+        """How many more people at least: one even when there are people enough, while a function that must be among them is not."""
+        return 0 if self.state is not ApprovalState.PENDING else self.remaining_after(self.decisions)
+
+    def remaining_after(self, decisions: Sequence[Decided]) -> int:
+        """The same, had only these decided."""
+        approved = [one for one in decisions if one.verdict is Verdict.APPROVE]
+        missing = functions_missing(self.must_include, (one.capacities for one in approved))
+        return max(self.approvers_needed - len(approved), 1 if missing else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from spine.audit import Actor, Entry
 from spine.clock import Clock
 from spine.db import Connection
 from spine.errors import IllegalMove
-from spine.intents import announce
+from spine.intents import announce, internal
 from spine.intents.records import Proposed
 from spine.intents.states import IntentState
 from spine.intents.store import move
@@ -48,6 +48,8 @@ def resolve(
     ended = entry(approval, actor, f"approval.{to.value}", {"why": why} if why else {})
     audit.record_all(conn, [*entries, ended], tenant_id=intent.tenant_id, now=now)
     moved = move(conn, intent, _INTENT_BECOMES[to], actor=actor, clock=clock, why=f"approval {to.value}")
+    if to is ApprovalState.APPROVED:
+        moved = internal.carry_out(conn, moved, actor=actor, clock=clock)
     data = ApprovalResolved(
         approval_id=approval.approval_id,
         intent_id=intent.intent_id,

@@ -16,11 +16,12 @@ from spine.contacts import NotContactable
 from spine.db import Connection
 from spine.errors import InvalidInput
 from spine.ids import new_id
-from spine.intents import announce, store
+from spine.intents import announce, internal, store
 from spine.intents.records import RESERVED, Intent, Proposed
 from spine.intents.rows import COLUMNS, reasons_json, values_of
 from spine.intents.states import IntentState
-from spine.policy import ActionRule, Allow, Decision, Deny, NeedApproval, PolicyTable, Subject, decide, gather
+from spine.policy import ActionRule, Allow, BudgetState, Decision, Deny, Facts, NeedApproval, PolicyTable, Subject, decide, gather
+from spine.policy.decide import can_wait
 from spine.policy.facts import without_waits
 
 _NAMES = COLUMNS.split(", ")
@@ -63,9 +64,20 @@ def judge(
         effects_allowed=effects_allowed,
         contact_id=contact_of(intent.payload),
         workflow_id=intent.workflow_id,
+        template=template_of(intent.payload),
     )
-    not_before = facts.contact.next_allowed_at if rule.channel and isinstance(facts.contact, NotContactable) else None
-    return decide(subject_of(intent, rule, is_undo=is_undo), without_waits(facts)), not_before
+    subject = subject_of(intent, rule, is_undo=is_undo)
+    return decide(subject, without_waits(facts)), _not_before(subject, facts)
+
+
+def _not_before(subject: Subject, facts: Facts) -> datetime | None:
+    """The latest of the times that the contact and the budget name, as far as they are asked."""
+    times = []
+    if subject.rule.channel and isinstance(facts.contact, NotContactable):
+        times.append(facts.contact.next_allowed_at)
+    if facts.budget is BudgetState.THROTTLED and can_wait(subject):
+        times.append(facts.budget_next_allowed_at)
+    return max((time for time in times if time is not None), default=None)
 
 
 def reclassified(intent: Intent, rule: ActionRule, policy: PolicyTable) -> Intent:
@@ -146,7 +158,8 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
             intent = replace(intent, state=IntentState.AWAITING_APPROVAL, reasons=why)
         case Deny(reason, next_allowed_at):
             intent = replace(intent, state=IntentState.DENIED, reasons=(reason,), not_before=next_allowed_at)
-    if not conn.execute(_INSERT, values_of(intent)).rowcount:
+    finished = internal.done(intent, actor=actor, now=now)
+    if not conn.execute(_INSERT, values_of(finished.intent if finished else intent)).rowcount:
         return None
     codes = [reason.code for reason in intent.reasons]
     entries = [
@@ -162,12 +175,15 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
     proposed = Proposed(
         intent_id=intent.intent_id,
         revision=intent.revision,
-        state=intent.state,
+        state=finished.intent.state if finished else intent.state,
         approval_id=None,
         approvers_needed=0,
         reasons=intent.reasons,
         not_before=intent.not_before,
     )
+    if finished:
+        entries += finished.entries
+        announce.write(conn, *finished.envelopes)
     if isinstance(decision, NeedApproval):
         proposed = _ask(conn, intent, decision, rule, proposed, actor, now)
         entries.append(_requested_entry(intent, proposed, actor))
@@ -181,6 +197,12 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
 def contact_of(payload: Mapping[str, Any]) -> str | None:
     contact_id = payload.get("contact_id")
     return contact_id if isinstance(contact_id, str) else None
+
+
+def template_of(payload: Mapping[str, Any]) -> str | None:
+    """The approved template that a message names; without one it is free text."""
+    template = payload.get("template")
+    return None if template is None else str(template)
 
 
 def acceptable(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,12 +227,12 @@ def _ask(
     )
     conn.execute(
         "insert into approvals (tenant_id, approval_id, intent_id, action, digest, policy_version, approvers_needed, roles, why, state, "
-        "requested_by, requested_at, warn_at, breach_at, escalate_at, expires_at) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s, %s, %s, %s)",
+        "requested_by, requested_at, warn_at, breach_at, escalate_at, expires_at, must_include) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s, %s, %s, %s, %s)",
         (
             *(intent.tenant_id, approval_id, UUID(intent.intent_id), intent.action, intent.digest, intent.policy_version),
             *(decision.approvers, list(decision.roles), reasons_json(decision.why), intent.requested_by.id, now),
-            *(asked.warn_at, asked.breach_at, asked.escalate_at, asked.expires_at),
+            *(asked.warn_at, asked.breach_at, asked.escalate_at, asked.expires_at, list(decision.must_include)),
         ),
     )
     data = announce.requested(
