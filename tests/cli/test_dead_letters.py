@@ -1,7 +1,8 @@
 """Dead letters are looked at, handed back and given up at the command line, by those who may, on record."""
 
+import json
+
 import pytest
-from psycopg.types.json import Jsonb
 
 from spine import deadletters
 from spine.eventlog.groups import ConsumerGroup
@@ -10,7 +11,7 @@ from spine.identity import Role
 from spine.ids import new_id
 from tests.cli.conftest import Spine
 from tests.eventlog.events import WON, ScriptedDispatcher, envelope, write
-from tests.gateway.conftest import Door
+from tests.gateway.conftest import NOON, Door
 
 
 @pytest.fixture
@@ -77,13 +78,35 @@ def test_what_is_no_letter_of_the_tenants_is_not_found(spine: Spine, letter: str
     assert spine("dead-letters", "list", "--json", tenant="rival").json() == []
 
 
-def test_what_is_no_event_is_not_handed_back_from_here(spine: Spine, office: Door) -> None:
-    letter = new_id()
+def test_a_webhook_is_read_once_more_and_stays_open_while_it_cannot_be_understood(spine: Spine, office: Door) -> None:
     with office.database.tenant("acme") as conn:
-        conn.execute(
-            "insert into dead_letters (dead_letter_id, tenant_id, plane, reference, consumer, error_code, error, attempts, body) "
-            "values (%s, 'acme', 'webhook', 'msg-1', 'gateway/webhooks/esign', 'schema-violation', 'no deal', 1, %s)",
-            (letter, Jsonb({"data": {}})),
+        letter = deadletters.add(
+            conn,
+            tenant_id="acme",
+            plane="webhook",
+            reference="msg-1",
+            consumer="gateway/webhooks/esign",
+            correlation_id=None,
+            error_code="schema-violation",
+            error="no deal",
+            attempts=1,
+            body={"data": {"envelope_id": "env-1", "status": "completed"}},
+            now=NOON,
         )
     refused = spine("dead-letters", "retry", str(letter))
-    assert (refused.code, "only events are handed back" in refused.error) == (3, True)
+    assert (refused.code, "deal_id" in refused.error) == (6, True)
+    assert [one["state"] for one in spine("dead-letters", "list", "--json").json()] == ["open"]
+    mended = json.dumps({"data": {"envelope_id": "env-1", "status": "completed", "deal_id": "D-1"}})
+    done = spine("dead-letters", "edit", str(letter), "--body", "-", "--reason", "the deal was missing", "--json", given=mended).json()
+    assert (done["state"], bool(done["successor"])) == ("edited", True)
+    assert office.count("events", "type = 'spine.signature.reported.v1'") == 1
+
+
+def test_many_of_one_kind_are_counted_first_and_then_decided(spine: Spine, office: Door, group: ConsumerGroup, letter: str) -> None:
+    kind = ("bulk", "discard", "--code", "bad-data", "--reason", "a test")
+    assert "1 letters are of this kind" in spine("dead-letters", *kind).out
+    assert spine("dead-letters", *kind, "--expected", "0").code == 3
+    assert spine("dead-letters", *kind, person="olga", role=Role.OPERATOR).code == 5
+    assert spine("dead-letters", *kind, "--expected", "1", "--json").json()["done"] == [letter]
+    assert "every circuit is closed" in spine("dead-letters", "circuits").out
+    assert spine("dead-letters", "reset", "event", "revenue", "bad-data", "--reason", "mended").code == 4
