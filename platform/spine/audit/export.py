@@ -6,25 +6,27 @@ it and holds the SHA-256 of their bytes. Rows hold references and codes; no payl
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from spine.audit import seals
+from spine.audit import Actor, record, seals
 from spine.audit.sealed import FIRST, Seal, as_text, leaf_of
 from spine.db import Connection
 
 FORMAT = "spine.audit/1"
-_PAGE = 1000
+_PAGE = 2 * seals.BATCH  # a whole batch, and what somebody may have put in between
 
 
-def lines(conn: Connection, *, tenant_id: str, now: datetime) -> Iterator[str]:
-    """The export, a line at a time with its line end. Reads in pages: give it a transaction in which it can run to the end.
+def lines(transaction: Callable[[], AbstractContextManager[Connection]], *, tenant_id: str, now: datetime) -> Iterator[str]:
+    """The export, a line at a time with its line end.
 
-    The tail is what no seal covers yet: it may lack rows of transactions that are still under way.
+    A transaction a page: whoever reads slowly holds back nobody. The tail is what no seal covers yet; it may lack rows of
+    transactions that are still under way, and never lacks a sealed one.
     """
     digest, count = hashlib.sha256(), 0
-    for entry in _entries(conn, tenant_id, now):
+    for entry in _entries(transaction, tenant_id, now):
         line = _line(entry)
         digest.update(line.encode())
         count += 1
@@ -32,27 +34,39 @@ def lines(conn: Connection, *, tenant_id: str, now: datetime) -> Iterator[str]:
     yield _line({"kind": "end", "lines": count, "digest": as_text(digest.digest())})
 
 
-def _entries(conn: Connection, tenant_id: str, now: datetime) -> Iterator[dict[str, Any]]:
-    last = seals.newest(conn, tenant_id)
+def recorded(conn: Connection, *, tenant_id: str, actor: Actor, now: datetime) -> None:
+    """Put on record that somebody takes the log away, in the transaction before he does (domain.md §10)."""
+    record(conn, tenant_id=tenant_id, actor=actor, action="audit.exported", subject_type="audit", subject_id=tenant_id, now=now)
+
+
+def _entries(transaction: Callable[[], AbstractContextManager[Connection]], tenant_id: str, now: datetime) -> Iterator[dict[str, Any]]:
+    with transaction() as conn:
+        last = seals.newest(conn, tenant_id)
+    seal: Seal | None = None
+    through = last.number if last else 0
     head = last.root if last else FIRST
-    yield {"kind": "header", "format": FORMAT, "tenant_id": tenant_id, "exported_at": now.isoformat(), "seals": _number(last), "head": head}
-    seal, xid, position = None, 0, 0
-    while (seal := seals.after(conn, tenant_id, _number(seal))) is not None and seal.number <= _number(last):
-        yield from _rows(conn, tenant_id, xid, position, seal)
+    yield {"kind": "header", "format": FORMAT, "tenant_id": tenant_id, "exported_at": now.isoformat(), "seals": through, "head": head}
+    place = (0, 0)
+    while (seal.number if seal else 0) < through:
+        with transaction() as conn:
+            seal = seals.after(conn, tenant_id, seal.number if seal else 0)
+            found = seals.rows_after(conn, tenant_id, *place, until=seal, limit=_PAGE) if seal else []
+        if seal is None:
+            break
+        yield from map(_row, found)
         yield {"kind": "seal", **seal.as_json()}
-        xid, position = seal.through_xid, seal.through_position
-    yield from _rows(conn, tenant_id, xid, position, None)
+        place = (seal.through_xid, seal.through_position)
+    while True:
+        with transaction() as conn:
+            found = seals.rows_after(conn, tenant_id, *place, limit=_PAGE)
+        if not found:
+            return
+        yield from map(_row, found)
+        place = (found[-1]["xid"], found[-1]["position"])
 
 
-def _rows(conn: Connection, tenant_id: str, xid: int, position: int, until: Seal | None) -> Iterator[dict[str, Any]]:
-    while found := seals.rows_after(conn, tenant_id, xid, position, until=until, limit=_PAGE):
-        for content in found:
-            yield {"kind": "row", "content": content, "leaf": as_text(leaf_of(content))}
-        xid, position = found[-1]["xid"], found[-1]["position"]
-
-
-def _number(seal: Seal | None) -> int:
-    return seal.number if seal else 0
+def _row(content: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "row", "content": content, "leaf": as_text(leaf_of(content))}
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -199,10 +199,10 @@ def _difference(seal: Seal, contents: Sequence[Content], leaves: Sequence[bytes]
     )
     sealed, there = set(seal.leaves), set(leaves)
     wanted = seal.positions[at] if at < len(seal.leaves) else None
-    if at >= len(leaves) or (leaves[at] in sealed and seal.leaves[at] not in there):
+    if at >= len(leaves) or (wanted is not None and leaves[at] in sealed and seal.leaves[at] not in there):
         return _Found("removed", f"the row at position {wanted} was removed from seal {seal.number}", position=wanted, seal=seal.number)
     found = _position(contents[at])
-    if at < len(seal.leaves) and leaves[at] in sealed and leaves.count(leaves[at]) == 1:
+    if wanted is not None and leaves[at] in sealed and leaves.count(leaves[at]) == 1:
         return _Found(
             "reordered", f"the row at position {found} stands where the one at {wanted} was sealed", position=found, seal=seal.number
         )

@@ -1,0 +1,1 @@
+"""The audit log, sealed every few minutes and verified every day."""
