@@ -4,9 +4,11 @@
   call wrote has an id derived from the key and stays in the log, so even then nothing is started twice.
 - **Ids of webhooks received**, 30 days: a provider gives up sending within days. One that comes again after that is taken for new,
   and its event, whose id is derived from the webhook's, is in the log already.
+- **Dead letters that were resolved**, 90 days after that, and their bodies with them; the audit log keeps who decided what and why.
+  One that is open is never forgotten.
 - **Checkpoints of graphs**, 30 days after their last write: scratch (see `spine.storage`), and longer than any activity is retried.
 
-Real time throughout: these bound machines, not people.
+Real time, since these bound machines, not people; of letters business time, since people resolved them.
 """
 
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from spine.db import Database
 CALLS_KEPT = timedelta(days=7)
 WEBHOOKS_KEPT = timedelta(days=30)
 CHECKPOINTS_KEPT = timedelta(days=30)
+LETTERS_KEPT = timedelta(days=90)
 
 _BATCH = 5000  # rows a transaction: a long one that writes would hold back every reader of the log (the safe horizon)
 _CALLS: LiteralString = (
@@ -27,6 +30,10 @@ _CALLS: LiteralString = (
 _WEBHOOKS: LiteralString = (
     "delete from webhooks_received where ctid = any(array("
     "select ctid from webhooks_received where tenant_id = %(tenant)s and received_at < %(before)s limit %(batch)s))"
+)
+_LETTERS: LiteralString = (
+    "delete from dead_letters where ctid = any(array(select ctid from dead_letters "
+    "where tenant_id = %(tenant)s and state <> 'open' and resolved_at < %(before)s limit %(batch)s))"
 )
 
 
@@ -39,6 +46,14 @@ def forget_repetitions(database: Database, tenant_id: str, *, now: datetime, bat
         "idempotent_calls": _delete(database, _CALLS, tenant_id, now - CALLS_KEPT, batch),
         "webhooks_received": _delete(database, _WEBHOOKS, tenant_id, now - WEBHOOKS_KEPT, batch),
     }
+
+
+def forget_letters(database: Database, tenant_id: str, *, now: datetime, batch: int = _BATCH) -> int:
+    """Delete a tenant's dead letters that were resolved long ago; returns how many. `now` is business time.
+
+    An event that was given up for good stays `dead` in its group's books, so nothing comes back to life.
+    """
+    return _delete(database, _LETTERS, tenant_id, now - LETTERS_KEPT, batch)
 
 
 def _delete(database: Database, statement: LiteralString, tenant_id: str, before: datetime, batch: int) -> int:

@@ -61,6 +61,8 @@ def test_heartbeat_and_housekeeping_run_from_the_start_and_the_nightly_job_waits
     assert statuses == {
         "heartbeat_every_ten_minutes": dg.DefaultScheduleStatus.RUNNING,
         "housekeeping_daily": dg.DefaultScheduleStatus.RUNNING,
+        "audit_sealing_every_ten_minutes": dg.DefaultScheduleStatus.RUNNING,
+        "audit_verification_daily": dg.DefaultScheduleStatus.RUNNING,
         "crm_to_commitments_nightly": dg.DefaultScheduleStatus.STOPPED,
     }
     assert repository.has_job("crm_to_commitments")

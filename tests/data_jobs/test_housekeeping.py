@@ -7,8 +7,11 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 
 from data_jobs.defs.housekeeping.assets import HOUSEKEEPING
+from shared.events import ActorType
+from spine import deadletters
+from spine.audit import Actor
 from spine.db import Database
-from spine.retention import forget_repetitions
+from spine.retention import forget_letters, forget_repetitions
 from spine.storage import Checkpointer
 from tests.data_jobs.conftest import Plane, failure_of, metadata_of
 
@@ -62,6 +65,24 @@ def test_one_tenant_cannot_make_another_forget(database: Database) -> None:
     assert left(database, "rival") == (["old"], ["old"])
 
 
+def test_resolved_letters_are_forgotten_after_a_quarter_and_open_ones_never(database: Database) -> None:
+    ana = Actor(ActorType.HUMAN, "ana")
+    with database.tenant("demo") as conn:
+        for name in ("open", "recent", "old"):
+            letter = deadletters.add(
+                conn, tenant_id="demo", plane="event", reference=name, consumer="revenue", correlation_id=None, error_code="bad", error="",
+                attempts=1, body={}, now=NOW - timedelta(days=400),
+            )  # fmt: skip
+            if name != "open":
+                resolved = NOW - timedelta(days=89 if name == "recent" else 91)
+                deadletters.discard(conn, tenant_id="demo", dead_letter_id=letter, actor=ana, reason="a test", now=resolved)
+    assert forget_letters(database, "rival", now=NOW) == 0
+    assert forget_letters(database, "demo", now=NOW) == 1
+    with database.tenant("demo") as conn:
+        left = deadletters.listing(conn, tenant_id="demo", state=None).items
+    assert sorted(one.reference for one in left) == ["open", "recent"]
+
+
 def test_the_daily_run_shows_what_it_forgot(
     plane: Plane, database: Database, checkpoints_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +94,8 @@ def test_the_daily_run_shows_what_it_forgot(
             checkpoints.saver().put({"configurable": {"thread_id": thread, "checkpoint_ns": ""}}, checkpoint, {}, {})
     done = plane.run("housekeeping")
     assert done.success, failure_of(done)
-    assert metadata_of(done, HOUSEKEEPING) == {"tenant": "demo", "idempotent_calls": 1, "webhooks_received": 1, "checkpoint_threads": 1}
+    forgotten = {"idempotent_calls": 1, "webhooks_received": 1, "dead_letters": 0, "checkpoint_threads": 1}
+    assert metadata_of(done, HOUSEKEEPING) == {"tenant": "demo", **forgotten}
     assert left(database, "demo") == ([], [])
     with psycopg.connect(checkpoints_url) as conn:
         assert conn.execute("select thread_id from checkpoints").fetchall() == [("demo/w2/0",)]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from data_jobs.resources import Platform
-from spine.retention import CHECKPOINTS_KEPT, forget_repetitions
+from spine.retention import CHECKPOINTS_KEPT, forget_letters, forget_repetitions
 from spine.storage import Checkpointer
 
 HOUSEKEEPING = dg.AssetKey(["operations", "housekeeping"])
@@ -28,8 +28,9 @@ def housekeeping(context: dg.AssetExecutionContext, platform: dg.ResourceParam[P
     now = datetime.now(UTC)
     with platform.database() as database:
         forgotten = forget_repetitions(database, platform.tenant, now=now)
+        letters = forget_letters(database, platform.tenant, now=platform.settings.business_clock().now())
     with Checkpointer.from_settings(platform.settings) as checkpoints:
         threads = checkpoints.prune(now - CHECKPOINTS_KEPT)
-    counts = {**forgotten, "checkpoint_threads": threads}
+    counts = {**forgotten, "dead_letters": letters, "checkpoint_threads": threads}
     context.log.info("forgotten for tenant %r: %s", platform.tenant, counts)
     return dg.MaterializeResult(metadata={"tenant": platform.tenant, **counts})

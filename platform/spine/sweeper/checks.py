@@ -27,7 +27,7 @@ class Limits:
     """A timer of Temporal closes what expires; so late, nobody's timer rang."""
     reserved: timedelta = timedelta(days=4)  # an effect is tried for three days, and keeps what it reserved so long
     lag: timedelta = timedelta(minutes=5)
-    sealed: timedelta = timedelta(hours=26)
+    sealed: timedelta = timedelta(hours=3)  # a job seals every ten minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
