@@ -11,7 +11,7 @@ from spine import approvals, audit, directory
 from spine.approvals import Approval, ApprovalState, Decided, Resolution
 from spine.audit import Row
 from spine.db import Connection
-from spine.directory import Signer
+from spine.directory import Approver, Signer
 from spine.identity import Principal, Role
 from spine.intents import Intent
 from spine.policy import Reason
@@ -269,3 +269,26 @@ class DecisionView(View):
         after = resolution.successor
         successor = None if after is None else Successor(**{name: getattr(after, name) for name in Successor.model_fields})
         return cls(**{name: getattr(resolution, name) for name in same}, decision_id=decision_id, successor=successor)
+
+
+class ApproverView(View):
+    """One person in one function. `level` orders people inside it, the lowest is asked first."""
+
+    person: str
+    function: str
+    level: int
+    delegate: str | None
+    absent_from: datetime | None
+    absent_until: datetime | None
+    active: bool
+
+    @classmethod
+    def of(cls, approver: Approver) -> Self:
+        return cls(**{name: getattr(approver, name) for name in cls.model_fields})
+
+
+class Approvers(View):
+    """`next` is null on the last page, and after a change, which lists what it changed."""
+
+    items: tuple[ApproverView, ...]
+    next: str | None

@@ -5,6 +5,9 @@ import pytest
 from spine.identity.oidc import Oidc
 from spine.settings import Settings
 from spine.testing.issuer import FakeIssuer
+from tests.gateway.conftest import door, refused
+
+__all__ = ["door", "refused"]  # fixtures: a gateway, and its problems
 
 
 @pytest.fixture(scope="module")

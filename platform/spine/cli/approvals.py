@@ -10,12 +10,14 @@ from shared.events import Verdict
 from spine import approvals
 from spine.approvals import Approval, ApprovalState, Resolution
 from spine.cli.acting import Acting, Cursor, Json, Limit, acting, print_json, print_page, print_table, read_json, say, say_more, traced
+from spine.errors import ApprovalRefused, NotAllowed
 from spine.identity import Role
 from spine.ids import new_id
 from spine.intake import take_decision
+from spine.intake.decisions import record_refusal
 from spine.policy import PolicyTable
 from spine.registry import Registry
-from spine.views import ApprovalDetail, ApprovalView, DecisionView, approval_detail
+from spine.views import ApprovalDetail, ApprovalView, DecisionView, WaitingFor, approval_detail
 
 app = typer.Typer(help="Decide what waits for people.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
 
@@ -52,7 +54,7 @@ def show(
     """Show one request: what would happen, on what evidence, why people are asked, and what happened so far."""
     with acting() as person:
         with person.transaction() as conn:
-            detail = approval_detail(conn, person.principal, approval_id)
+            detail = approval_detail(conn, person.principal, approval_id, now=person.clock.now())
         if payload:
             person.principal.require(Role.OPERATOR)
             print_json(detail.payload or {})
@@ -100,20 +102,25 @@ def _decide(
     approval_id: str, verdict: Verdict, reason: str | None, payload: Mapping[str, Any] | None, digest: str | None, *, as_json: bool
 ) -> None:
     decision_id = str(new_id())
-    with acting(Role.APPROVER) as person, traced(f"approvals {verdict.value}"), person.transaction() as conn:
-        resolution = take_decision(
-            conn,
-            principal=person.principal,
-            approval_id=approval_id,
-            decision_id=decision_id,
-            verdict=verdict,
-            reason=reason,
-            edited_payload=payload,
-            digest=digest,
-            policy=PolicyTable.load(zone=person.settings.timezone),
-            registry=Registry.load(),
-            clock=person.clock,
-        )
+    with acting(Role.APPROVER) as person, traced(f"approvals {verdict.value}"):
+        try:
+            with person.transaction() as conn:
+                resolution = take_decision(
+                    conn,
+                    principal=person.principal,
+                    approval_id=approval_id,
+                    decision_id=decision_id,
+                    verdict=verdict,
+                    reason=reason,
+                    edited_payload=payload,
+                    digest=digest,
+                    policy=PolicyTable.load(zone=person.settings.timezone),
+                    registry=Registry.load(),
+                    clock=person.clock,
+                )
+        except (NotAllowed, ApprovalRefused) as error:
+            record_refusal(person.database, person.principal, approval_id, verdict, error, clock=person.clock)
+            raise
     if as_json:
         print_json(DecisionView.of(resolution, decision_id))
     else:
@@ -142,6 +149,7 @@ def _print_detail(person: Acting, detail: ApprovalDetail) -> None:
     if waiting := detail.waiting_for.approvals:
         roles, others = ", ".join(detail.waiting_for.roles), ", ".join(detail.waiting_for.not_from)
         say(f"  must sign    {waiting} more ({roles}), not {others}")
+        say(*_who_can(detail.waiting_for))
     say(f"  digest       {detail.digest}", f"  intent       {detail.intent_id}", f"  journey      spine journey {detail.correlation_id}")
     for name, part in (("payload", detail.payload), ("evidence", detail.evidence)):
         if part is not None:
@@ -149,6 +157,19 @@ def _print_detail(person: Acting, detail: ApprovalDetail) -> None:
     rows = ((person.local(row.occurred_at), row.actor, row.action, row.detail.get("verdict") or "") for row in detail.history)
     say("")
     print_table(("when", "who", "what", ""), rows, empty="no history")
+
+
+def _who_can(waiting: WaitingFor) -> list[str]:
+    lines = []
+    if waiting.must_include:
+        lines.append(f"  among them   {', '.join(waiting.must_include)}")
+    for one in waiting.people or ():
+        functions = ", ".join(one.functions) or "approver"
+        lines.append(f"  could sign   {one.person} ({functions}{', for ' + ', '.join(one.on_behalf_of) if one.on_behalf_of else ''})")
+    if waiting.can_be_given is False:
+        lack = f"nobody can sign as {', '.join(waiting.nobody_for)}" if waiting.nobody_for else "there are too few people who could sign"
+        lines.append(f"  cannot be given now: {lack}; `spine approvers add PERSON FUNCTION` names somebody")
+    return lines
 
 
 def _people(approval: Approval) -> str:

@@ -5,12 +5,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.events import Verdict
-from spine import approvals
+from shared.events import Severity, Verdict
+from spine import approvals, audit
 from spine.approvals import Resolution
+from spine.audit import Actor
 from spine.clock import Clock
-from spine.db import Connection
-from spine.errors import InvalidInput, SchemaViolation
+from spine.db import Connection, Database
+from spine.errors import InvalidInput, SchemaViolation, SpineError
 from spine.identity import Principal
 from spine.intake.flow import flow_of_approval, inside
 from spine.policy import PolicyTable
@@ -30,6 +31,7 @@ def take_decision(
     policy: PolicyTable,
     registry: Registry,
     clock: Clock,
+    minted_by: str | None = None,
 ) -> Resolution:
     """`spine.approvals.decide` for an authenticated principal; an edited payload is held to its connector's own model.
 
@@ -69,4 +71,34 @@ def take_decision(
             policy=policy,
             clock=clock,
             validate=validate,
+            minted_by=minted_by,
+        )
+
+
+def record_refusal(
+    database: Database,
+    principal: Principal,
+    approval_id: str,
+    verdict: Verdict,
+    error: SpineError,
+    *,
+    clock: Clock,
+    token_id: str | None = None,
+) -> None:
+    """Put a decision that was refused on record, in a transaction of its own: that of the decision is gone.
+
+    Call it once that transaction has ended, for NotAllowed and ApprovalRefused (and a token that did not hold): somebody tried what he
+    may not, or what is over. Data that does not fit is no attempt at anything.
+    """
+    with database.tenant(principal.tenant_id) as conn:
+        audit.record(
+            conn,
+            tenant_id=principal.tenant_id,
+            actor=Actor(principal.actor_type, principal.id),
+            action="approval.decision_refused",
+            subject_type="approval",
+            subject_id=approval_id[:100],
+            now=clock.now(),
+            severity=Severity.V1,
+            detail={"verdict": verdict.value, "code": error.code, "why": str(error)[:500], **({"token_id": token_id} if token_id else {})},
         )

@@ -9,14 +9,18 @@ from pydantic import Field
 from shared.events import Verdict
 from spine import approvals
 from spine.approvals import ApprovalState
+from spine.errors import SpineError
 from spine.gateway import bodies, deciding
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body
 from spine.gateway.idempotency import Answer
-from spine.identity import Role
+from spine.gateway.routes import approval_tokens
+from spine.identity import Principal, Role
+from spine.intake.decisions import record_refusal
 from spine.views import ApprovalDetail, ApprovalView, DecisionView, View, approval_detail
 
 router = APIRouter(tags=["approvals"])
+router.include_router(approval_tokens.router)
 
 
 class ApprovalQuery(bodies.Query):
@@ -43,7 +47,7 @@ def get_approvals(query: Annotated[ApprovalQuery, Query()], visit: Visiting) -> 
 def get_approval(approval_id: str, visit: Visiting) -> ApprovalDetail:
     """One request: what would happen, on what evidence, why people are asked, who else must sign, and what happened so far."""
     with visit.reading() as work:
-        return approval_detail(work.conn, work.principal, approval_id)
+        return approval_detail(work.conn, work.principal, approval_id, now=work.services.clock.now())
 
 
 class DecisionBody(Body):
@@ -67,5 +71,8 @@ def post_decision(approval_id: str, body: DecisionBody, visit: Visiting) -> JSON
         decided = deciding.decide(work, approval_id, verdict=body.verdict, reason=body.reason, payload=body.payload, digest=body.digest)
         return Answer(status=201, body=decided.model_dump(mode="json"))
 
-    answer = visit.once(Role.APPROVER, body.model_dump(mode="json"), decide)
+    def refused(principal: Principal, error: SpineError) -> None:
+        record_refusal(visit.services.database, principal, approval_id, body.verdict, error, clock=visit.services.clock)
+
+    answer = visit.once(Role.APPROVER, body.model_dump(mode="json"), decide, refused)
     return answered(answer, delivered=deciding.deliver(visit.services.temporal, answer.body))
