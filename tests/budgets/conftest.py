@@ -16,6 +16,7 @@ from spine import budgets
 from spine.audit import Actor
 from spine.budgets import Book, BudgetState, Reservation, Scope
 from spine.db import Database
+from spine.keyring import Keyring
 from spine.errors import BudgetExceeded
 from spine.stack.postgres import EmbeddedPostgres
 
@@ -87,10 +88,11 @@ class Purse:
 
 
 @pytest.fixture(scope="session")
-def budget_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+def budget_database(postgres: EmbeddedPostgres, migrated_template: str, vault_key: str) -> Iterator[Database]:
     with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
         postgres.create_database(connection, _NAME, template=migrated_template)
-    with Database(app_url=postgres.url("spine_app", _NAME), relay_url=postgres.url("spine_relay", _NAME)) as opened:
+    addresses = {"app_url": postgres.url("spine_app", _NAME), "relay_url": postgres.url("spine_relay", _NAME)}
+    with Database(**addresses, keyring=Keyring.parse(vault_key)) as opened:
         yield opened
 
 

@@ -6,7 +6,7 @@ its entry in the registry says. Levels: warn at 70 %, throttle at 90 % (low work
 """
 
 from spine.budgets.booking import release, reserve, settle
-from spine.budgets.effects import reserve_effect, settle_effect, sweep
+from spine.budgets.effects import effect_standing, reserve_effect, settle_effect, sweep
 from spine.budgets.limits import remove_limit, set_limit
 from spine.budgets.prices import in_books, price_of
 from spine.budgets.reading import held, listing, state
@@ -24,6 +24,7 @@ __all__ = [
     "Reservation",
     "RunBooks",
     "Scope",
+    "effect_standing",
     "held",
     "in_books",
     "listing",

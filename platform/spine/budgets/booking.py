@@ -74,6 +74,7 @@ def reserve(
     currency: str = BOOKS,
     run_limit: Budget | None = None,
     low: bool = False,
+    must: bool = False,
     correlation_id: str | None = None,
     reservation_id: UUID | None = None,
     zone: str = ZONE,
@@ -81,7 +82,8 @@ def reserve(
     """Hold the most that a piece of work can take. `now` is business time; `purpose` says what for: `effect/<intent>`, `model/<name>`.
 
     `run_limit` is what its automation declares for one run (money in USD), kept with the run unless a limit was set by hand. `low`
-    work can wait: it is refused while a day or month is at 90 %. With a `reservation_id` that is known already, nothing is added.
+    work can wait: it is refused while a day or month is at 90 %; what `must` be done counts and is never refused. With a
+    `reservation_id` that is known already, nothing is added.
 
     Raises BudgetExceeded when it does not fit (the transaction is as it was, but for the announcement: let it commit), its
     subclass BudgetThrottled for low work, InvalidInput for an amount that is none.
@@ -95,7 +97,7 @@ def reserve(
     try:
         with conn.transaction():
             books = _add(conn, tenant_id, at, asked, run_limit, now, zone)
-            if broken := [book for book in books if book.overrun_by(asked)]:
+            if not must and (broken := [book for book in books if book.overrun_by(asked)]):
                 raise _refusal(broken, asked)
             if low and (
                 tight := [book for book in books if book.scope is not Scope.RUN and _before(book, asked).level.rank >= Level.THROTTLE.rank]

@@ -23,7 +23,7 @@ from opentelemetry.trace import Span, SpanKind
 from pydantic import ValidationError
 
 from shared.events.classes import may_commit
-from spine import audit
+from spine import audit, budgets
 from spine.audit import Actor
 from spine.clock import Clock
 from spine.contacts import contact_address
@@ -32,12 +32,13 @@ from spine.effects import ledger, settle
 from spine.effects.connector import Connector
 from spine.effects.permission import Go, Stop, Wait, look
 from spine.effects.results import Completed, Failed, NotRunnable, Outcome
-from spine.errors import InvalidInput, Misconfigured, NotAllowed, OutcomeUnknown, ProviderRefused, ProviderUnavailable
+from spine.errors import BudgetExceeded, InvalidInput, Misconfigured, NotAllowed, OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from spine.intents import store
 from spine.intents.gate import contact_of
 from spine.intents.records import Intent
 from spine.intents.states import IntentState
 from spine.policy import ActionRule, PolicyTable
+from spine.registry import Budget
 from spine.telemetry import span
 
 _DONE = (IntentState.COMPLETED, IntentState.COMPENSATING, IntentState.COMPENSATED, IntentState.COMPENSATION_FAILED)
@@ -59,8 +60,19 @@ class _Attempt:
 class Effects:
     """Carries intents out. Thread-safe; one in each process that runs effects."""
 
-    def __init__(self, database: Database, connectors: Mapping[str, Connector], policy: PolicyTable, clock: Clock) -> None:
-        """`connectors` by plugin name. Raises Misconfigured for a connector that lacks an action which policy gives to it."""
+    def __init__(
+        self,
+        database: Database,
+        connectors: Mapping[str, Connector],
+        policy: PolicyTable,
+        clock: Clock,
+        *,
+        run_limits: Mapping[str, Budget] | None = None,
+    ) -> None:
+        """`connectors` by plugin name; `run_limits` by automation: what one run may cost unless a limit was set by hand.
+
+        Raises Misconfigured for a connector that lacks an action which policy gives to it.
+        """
         for rule in policy.actions.values():
             connector = connectors.get(rule.plugin or "")
             if connector is not None and rule.action not in connector.actions:
@@ -69,6 +81,7 @@ class Effects:
         self._connectors = connectors
         self._policy = policy
         self._clock = clock
+        self._run_limits = run_limits or {}
 
     def execute(self, tenant_id: str, intent_id: str, *, actor: Actor) -> Outcome:
         """Carry out one intent, or find out what became of it. Repeat it as often as you like.
@@ -118,7 +131,7 @@ class Effects:
             if intent.state not in _DONE:
                 return None
             rule = self._rule(intent)
-            payload = _payload(intent, _address(conn, intent) if rule.address else None)
+            payload = _payload(intent, _address(conn, intent, rule) if rule.address else None)
         return self._connector(rule).find(tenant_id, payload)
 
     def _begin(self, conn: Connection, tenant_id: str, intent_id: str, actor: Actor) -> _Attempt | Outcome:
@@ -136,6 +149,8 @@ class Effects:
             permission = Stop(code="no-connector", why=f"policy names no plugin for action {intent.action!r}: nothing can carry it out")
         if isinstance(permission, Go):
             permission = _fits(self._connector(rule), intent, permission)
+        if isinstance(permission, Go):
+            permission = self._reserved(conn, intent, rule, permission)
         match permission:
             case Stop():
                 return self._stop(conn, intent, permission, actor)
@@ -155,13 +170,36 @@ class Effects:
         audit.record_all(conn, entries, tenant_id=tenant_id, now=now)
         return self._attempt(executing, token, actor, rule, address, is_first=True)
 
+    def _reserved(self, conn: Connection, intent: Intent, rule: ActionRule, go: Go) -> Go | Wait | Stop:
+        """Hold what it costs, in the transaction that begins it: between the look and this another one may have taken the rest."""
+        try:
+            budgets.reserve_effect(
+                conn,
+                tenant_id=intent.tenant_id,
+                intent_id=intent.intent_id,
+                automation=intent.automation,
+                workflow_id=intent.workflow_id,
+                price=budgets.price_of(rule.action, channel=rule.channel, plugin=rule.plugin),
+                now=self._clock.now(),
+                low=go.can_wait,
+                must=go.is_undo,
+                run_limit=self._run_limits.get(intent.automation),
+                correlation_id=intent.correlation_id,
+                zone=self._policy.contact.zone,
+            )
+        except BudgetExceeded as error:
+            if error.next_allowed_at is not None:
+                return Wait(until=error.next_allowed_at, code=error.code)
+            return Stop(code=error.code, why=str(error))
+        return go
+
     def _take_over(self, conn: Connection, entry: ledger.Entry, actor: Actor, rule: ActionRule) -> _Attempt:
         """The attempt before this one crashed, timed out or heard no answer: whatever it still does, it writes nothing."""
         intent = entry.intent
         token = ledger.take_over(conn, intent)
         taken = store.about(intent, actor, "effect.retried", detail={"attempt": entry.attempts + 1, "state": intent.state.value})
         audit.record_all(conn, [taken], tenant_id=intent.tenant_id, now=self._clock.now())
-        address = _address(conn, intent) if rule.address else None
+        address = _address(conn, intent, rule) if rule.address else None
         return self._attempt(intent, token, actor, rule, address, is_first=False)
 
     def _ask(self, attempt: _Attempt) -> Outcome | None:
@@ -282,9 +320,9 @@ def _payload(intent: Intent, address: str | None) -> dict[str, Any]:
     return {**intent.payload, **added, **({} if address is None else {"address": address})}
 
 
-def _address(conn: Connection, intent: Intent) -> str | None:
+def _address(conn: Connection, intent: Intent, rule: ActionRule) -> str | None:
     contact_id = contact_of(intent.payload)
-    return contact_address(conn, intent.tenant_id, contact_id) if contact_id else None
+    return contact_address(conn, intent.tenant_id, contact_id, rule.channel) if contact_id else None
 
 
 def _calling(what: Literal["perform", "find"], attempt: _Attempt) -> AbstractContextManager[Span]:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from shared.events import EffectRecorded, Envelope, PolicyViolationDetected, Severity
-from spine import audit
+from spine import audit, budgets
 from spine.audit import Actor, Entry
 from spine.clock import Clock
 from spine.db import Connection
@@ -82,6 +82,7 @@ def completed(
         events.append(announce.envelope(intent, contradicted, "contradicted", actor=actor, now=now))
     audit.record_all(conn, entries, tenant_id=intent.tenant_id, now=now)
     announce.write(conn, *events)
+    budgets.settle_effect(conn, tenant_id=intent.tenant_id, intent_id=intent.intent_id, happened=True, now=now)
     store.close_compensated(conn, done, actor=actor, clock=clock)
     return Completed(reference, reconciled)
 
@@ -102,6 +103,7 @@ def failed(
     if not ledger.write(conn, intent, token, state="failed", error_code=code, error=why, finished_at=now):
         return None
     ledger.uncount_message(conn, intent)
+    budgets.settle_effect(conn, tenant_id=intent.tenant_id, intent_id=intent.intent_id, happened=False, now=now)
     announce.write(conn, _recorded(intent, "failed", actor, now))
     _report(conn, intent, code, why, severity, actor, now)
     store.move(conn, intent, IntentState.FAILED, actor=actor, clock=clock, why=code, severity=severity)
@@ -117,7 +119,7 @@ def _report(conn: Connection, intent: Intent, code: str, why: str, severity: Sev
 def unknown(
     conn: Connection, intent: Intent, token: UUID, error: ProviderUnavailable | OutcomeUnknown, *, actor: Actor, clock: Clock
 ) -> None:
-    """It may have happened. Said once; later attempts that learn no more only leave their error."""
+    """It may have happened. Said once; later attempts that learn no more only leave their error. What it may have cost stays reserved."""
     now = clock.now()
     if not ledger.write(conn, intent, token, state="unknown", error_code=error.code, error=str(error)):
         return

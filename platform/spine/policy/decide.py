@@ -28,6 +28,8 @@ class Canary(StrEnum):
 class BudgetState(StrEnum):
     NOT_METERED = "not_metered"
     WITHIN = "within"
+    THROTTLED = "throttled"
+    """Nearly spent: what is left is kept for what cannot wait."""
     EXHAUSTED = "exhausted"
 
 
@@ -53,7 +55,7 @@ class Subject:
     side_effect: SideEffectClass
     correlation_id: str | None = None
     has_evidence: bool = False
-    bundle_lacks: tuple[str, ...] = ()
+    bundle_lacks: tuple[str, ...] = ("memo", "risk_register")
     """What the class B bundle has to show besides the evidence, and does not."""
     confidence: Decimal | None = None
     amount: Money | None = None
@@ -79,6 +81,8 @@ class Facts:
     contact: Contactable | NotContactable = field(default_factory=lambda: NotContactable("no-consent"))
     """Asked only of an action with a channel."""
     budget: BudgetState = BudgetState.NOT_METERED
+    budget_next_allowed_at: datetime | None = None
+    """When there is more to spend; None: waiting does not help."""
     canary: Canary = Canary.OUTSIDE
     confidence_threshold: Decimal = Decimal("0.6")
     class_approvers: Mapping[ApprovalClass, int] = field(default_factory=_class_approvers)
@@ -163,8 +167,12 @@ def denials(subject: Subject, facts: Facts) -> Iterator[Deny]:
             yield _no("incomplete-bundle", f"action {subject.action!r} needs the whole bundle; missing: {', '.join(lacks)}")
         else:
             yield _no("no-evidence", "A2 and above, R3, and actions that say so need an evidence pack")
-    if facts.budget is BudgetState.EXHAUSTED:
-        yield _no("budget-exhausted", f"the budget of automation {subject.automation!r} is spent")
+    if facts.budget is BudgetState.EXHAUSTED and not subject.is_undo:  # an undo ends an expense
+        exhausted = Reason("budget-exhausted", f"the budget of automation {subject.automation!r} is spent")
+        yield Deny(exhausted, facts.budget_next_allowed_at)
+    if facts.budget is BudgetState.THROTTLED and can_wait(subject):
+        throttled = Reason("budget-throttled", f"the budget of automation {subject.automation!r} is nearly spent, and this can wait")
+        yield Deny(throttled, facts.budget_next_allowed_at)
 
 
 def asks(subject: Subject, facts: Facts) -> Iterator[Ask]:
@@ -183,7 +191,7 @@ def asks(subject: Subject, facts: Facts) -> Iterator[Ask]:
     if rule.high_stakes and (subject.confidence is None or subject.confidence < facts.confidence_threshold):
         known = "no confidence is stated" if subject.confidence is None else f"confidence {subject.confidence} is under the threshold"
         yield Ask(1, Reason("low-confidence", f"{known} ({facts.confidence_threshold}) on a high-stakes action"))
-    if facts.canary is Canary.OUTSIDE:
+    if facts.canary is Canary.OUTSIDE and not subject.is_undo:  # to undo is never the risk that a canary is for
         yield Ask(1, Reason("outside-canary", f"tenant {subject.tenant_id!r} is outside the canary group"))
     if rule.unknown_to_table:
         yield Ask(class_minimum, Reason("unknown-action", f"action {subject.action!r} is not in the policy table"))
@@ -219,6 +227,11 @@ def ratio_tier(rule: ActionRule, ratio: Decimal | None) -> RatioTier | None:
             break
         passed = tier
     return passed
+
+
+def can_wait(subject: Subject) -> bool:
+    """Low work, which a budget that is nearly spent holds back: what at most one person has to agree to, and undoes nothing."""
+    return subject.approval in (ApprovalClass.A0, ApprovalClass.A1) and not subject.is_undo
 
 
 def _lacks(subject: Subject) -> tuple[str, ...]:
