@@ -29,7 +29,12 @@ def get_journeys(request: Request, visit: Visiting, q: Annotated[str, Query(max_
 
 
 @router.get("/journeys/{correlation_id:path}")
-def get_journey(request: Request, visit: Visiting, correlation_id: str, all: Annotated[bool, Query()] = False) -> Response:  # noqa: A002 - the address's word
+def get_journey(
+    request: Request,
+    visit: Visiting,
+    correlation_id: str,
+    all: Annotated[bool, Query()] = False,  # noqa: A002 - the word in the address
+) -> Response:
     """The line. `all` brings in the audit rows and announcements that say again what another line says."""
     services = visit.services
     with visit.reading() as work:

@@ -60,23 +60,6 @@ KINDS: Mapping[str, str] = {
     "audit": say("audit"),
 }
 ROLES: Mapping[str, str] = {"viewer": say("viewer"), "operator": say("operator"), "approver": say("approver"), "admin": say("admin")}
-CLASSES: Mapping[str, str] = {
-    "A": say("automatic"),
-    "B": say("asks a person"),
-    "C": say("forbidden"),
-    "A0": say("no approval"),
-    "A1": say("one approver"),
-    "A2": say("two approvers"),
-    "A3": say("two approvers, gravest"),
-    "R0": say("easily undone"),
-    "R1": say("undone with some work"),
-    "R2": say("costly to undo"),
-    "R3": say("cannot be undone"),
-    "S0": say("public"),
-    "S1": say("internal"),
-    "S2": say("confidential"),
-    "S3": say("personal or restricted"),
-}
 SEVERITIES: Mapping[str, str] = {"V0": say("ordinary"), "V1": say("notice"), "V2": say("serious"), "V3": say("grave")}
 LEVELS: Mapping[str, str] = {
     "ok": say("within the limit"),

@@ -214,15 +214,15 @@ _TONES: Mapping[str, Iterable[str]] = {
 
 
 def tone_of_state(state: str | None) -> str:
-    return next((name for name, states in _TONES.items() if state in states), "")
+    return next((name for name, states in _TONES.items() if state in states), "") if state else ""
 
 
 def depth_of(step: Step, by_id: Mapping[str, Step]) -> int:
     """How many causes stand between this step and the first one, as far as the page can show it. A circle ends itself."""
-    depth, seen, cause = 0, {step.step_id}, step.because_of
-    while cause in by_id and cause not in seen and depth < _DEEPEST:
-        seen.add(cause)
-        depth, cause = depth + 1, by_id[cause].because_of
+    depth, seen, cause = 0, {step.step_id}, by_id.get(step.because_of or "")
+    while cause is not None and cause.step_id not in seen and depth < _DEEPEST:
+        seen.add(cause.step_id)
+        depth, cause = depth + 1, by_id.get(cause.because_of or "")
     return depth
 
 
