@@ -19,7 +19,6 @@ from orchestration.governed.messages import ApprovalNotice, EffectEnd, IntentRef
 from orchestration.graphs.pulse import beating
 from orchestration.options import EFFECT, HEARTBEAT_EVERY
 from shared.events import ActorType, check
-from shared.events.records import EvidencePack
 from spine import approvals, documents, eventlog, intents
 from spine.approvals import SlaLabel
 from spine.audit import Actor
@@ -28,6 +27,7 @@ from spine.db import Connection, Database
 from spine.effects import Completed, Deferred, Effects, Failed, NotRunnable
 from spine.errors import Conflict, NotFound
 from spine.ids import derived_id
+from spine.intents.bundle import papers_in
 from spine.policy import PolicyTable
 from spine.registry import Registry
 from spine.telemetry import correlated
@@ -66,6 +66,8 @@ class GovernedActivities:
         automation = self._registry.automation(asked.automation)
         with correlated(asked.correlation_id), self._database.tenant(asked.tenant_id) as conn:
             evidence = documents.get(conn, asked.tenant_id, asked.evidence_id).body if asked.evidence_id else None
+            papers = documents.get(conn, asked.tenant_id, asked.bundle_id).body if asked.bundle_id else {"evidence_pack": evidence}
+            memo, pack, risks = papers_in(papers)
             proposed = intents.propose(
                 conn,
                 intents.Proposal(
@@ -78,7 +80,9 @@ class GovernedActivities:
                     payload=asked.payload,
                     document_id=asked.document_id,
                     correlation_id=asked.correlation_id,
-                    evidence=EvidencePack.model_validate(evidence) if evidence else None,
+                    evidence=pack,
+                    memo=memo,
+                    risks=risks,
                     confidence=None if asked.confidence is None else Decimal(str(asked.confidence)),
                     amount=asked.amount,
                     causation_id=asked.causation_id,

@@ -45,6 +45,7 @@ class ProposeEffect(Message):
     document_id: str | None = None
     payload: dict[str, Any] | None = None
     evidence_id: str | None = None
+    bundle_id: str | None = None
     confidence: float | None = None
     amount: Money | None = None
     compensates: str | None = None
@@ -59,6 +60,8 @@ class Drafted(Message):
     document_id: str
     digest: str
     evidence_id: str | None = None
+    bundle_id: str | None = None
+    """Memo, evidence pack and risk register in one document, for an action whose rule requires the bundle."""
     confidence: float | None = None
 
 

@@ -110,7 +110,8 @@ class GovernedWorkflow:
         cap) is waited out durably and everything is judged again then. Raises CancelledError after closing the intent.
         """
         self._meet_cancellation()
-        payload = {"payload": draft} if isinstance(draft, dict) else draft.model_dump(include={"document_id", "evidence_id", "confidence"})
+        kept = {"document_id", "evidence_id", "bundle_id", "confidence"}
+        payload = {"payload": draft} if isinstance(draft, dict) else draft.model_dump(include=kept)
         return await self._propose(ProposeEffect(**self._origin(), key=key, action=action, amount=amount, **payload), unless)
 
     def undo_with(self, action: str, *, key: str, payload: dict[str, Any], done: Done) -> None:

@@ -26,6 +26,7 @@ from spine.intents import Proposal
 from spine.policy import PolicyTable
 from spine.registry import Automation, Budget, Graph, Horizon, Listen, Registry, Sla, Track, Workflow
 from spine.settings import Settings
+from tests.papers import RISKS, memo
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)  # three in the afternoon in Riyadh: no quiet hours
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ...").decode()
@@ -159,6 +160,8 @@ class Door:
             payload=payload,
             correlation_id=correlation_id,
             evidence=EVIDENCE,
+            memo=memo(EVIDENCE.pack_id),
+            risks=RISKS,
             confidence=Decimal("0.9"),
         )
         with self.database.tenant(tenant) as conn:

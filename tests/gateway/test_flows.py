@@ -10,6 +10,7 @@ from spine.intents import Proposal
 from spine.settings import Settings
 from spine.telemetry import setup_telemetry
 from tests.gateway.conftest import EVIDENCE, NOON, ROBOT, Door
+from tests.papers import RISKS, memo
 from tests.gateway.test_webhooks import _send
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -50,6 +51,8 @@ def _proposed(door: Door) -> str:
         correlation_id="flow-9",
         traceparent=TRACEPARENT,
         evidence=EVIDENCE,
+        memo=memo(EVIDENCE.pack_id),
+        risks=RISKS,
     )
     with door.database.tenant("acme") as conn:
         proposed = intents.propose(

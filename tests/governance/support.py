@@ -19,6 +19,7 @@ from spine.effects import Effects, Outcome
 from spine.errors import OutcomeUnknown, ProviderRefused, ProviderUnavailable
 from spine.intents import Intent, Proposal, Proposed
 from spine.policy import PolicyTable
+from tests.papers import RISKS, memo
 
 POLICY = PolicyTable.load()
 NOON = datetime(2026, 11, 22, 9, tzinfo=UTC)  # 12:00 in Riyadh, a Sunday
@@ -39,6 +40,7 @@ EVIDENCE = EvidencePack.model_validate(
         "provenance_score": 90,
     }
 )
+PAPERS = {"evidence": EVIDENCE, "memo": memo(EVIDENCE.pack_id), "risks": RISKS}
 CONTRACT = {
     "deal_id": "D1",
     "contact_id": "contact/1",
@@ -165,7 +167,7 @@ class Desk:
             "correlation_id": f"flow-{number}",
         }
         if action == "send_contract_for_signature":
-            given |= {"evidence": EVIDENCE, "automation": "contract-signature", "payload": {**CONTRACT, "terms": f"net {number}"}}
+            given |= PAPERS | {"automation": "contract-signature", "payload": {**CONTRACT, "terms": f"net {number}"}}
         return Proposal(**(given | changes))
 
     def propose(self, action: str = "send_email", **changes: Any) -> Proposed:

@@ -267,11 +267,14 @@ def test_from_a2_up_the_editor_has_become_the_requester_and_others_must_approve(
     assert desk.decide(third.approval_id, "dana").intent_state is IntentState.RUNNABLE
 
 
-def test_an_edit_keeps_the_evidence_that_its_class_asks_for(desk: Desk) -> None:
+def test_an_edit_rests_on_the_evidence_that_its_class_asks_for_and_on_the_edit(desk: Desk) -> None:
     proposed = desk.propose("send_contract_for_signature")
     successor = desk.decide(proposed.approval_id, "ana", Verdict.EDIT, edited_payload=CONTRACT).successor
     assert successor is not None
-    assert desk.intent(successor.intent_id).evidence == EVIDENCE
+    edited = desk.intent(successor.intent_id)
+    assert edited.evidence is not None
+    assert edited.evidence.sources[:-1] == EVIDENCE.sources
+    assert edited.evidence.sources[-1].excerpt_digest == edited.digest
 
 
 def test_an_edit_without_a_payload_or_with_reserved_or_unfit_fields_changes_nothing(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from temporalio import activity
 from orchestration.failures import translated
 from orchestration.governed.messages import Drafted
 from orchestration.workflows.contract_signature.messages import DraftContract, EnvelopeStatus, LookAtEnvelope
-from shared.events.records import EvidencePack, Source
+from orchestration.workflows.contract_signature.papers import papers_of
 from spine import documents
 from spine.clock import Clock
 from spine.db import Database
@@ -65,9 +65,9 @@ class SignatureActivities:
                 )
 
             contract = keep("contract", payload)
-            evidence = keep("evidence-pack", _evidence(asked, contract.digest).model_dump(mode="json"))
+            papers = keep("contract-bundle", papers_of(asked, contract.digest))
         # Won deals are facts, not estimates: nothing here was guessed by a model.
-        return Drafted(document_id=contract.document_id, digest=contract.digest, evidence_id=evidence.document_id, confidence=1.0)
+        return Drafted(document_id=contract.document_id, digest=contract.digest, bundle_id=papers.document_id, confidence=1.0)
 
     @activity.defn(name="look-at-envelope")
     @translated
@@ -75,30 +75,3 @@ class SignatureActivities:
         """Ask the provider. It changes nothing, so there is nothing to govern; it still goes through `effects`."""
         seen = self._effects.inquire(asked.tenant_id, asked.intent_id)
         return EnvelopeStatus(status=str((seen or {}).get("status", "")))
-
-
-def _evidence(asked: DraftContract, contract_digest: str) -> EvidencePack:
-    """Deterministic: the same deal gives the same pack, as of the day it was closed."""
-    deal = asked.deal
-    closed = f"{deal.closed_on.isoformat()}T00:00:00Z"
-    return EvidencePack.model_validate(
-        {
-            "pack_id": str(derived_id(asked.tenant_id, asked.workflow_id, "evidence")),
-            "sources": [
-                Source.model_validate(
-                    {
-                        "source": "crm deal",
-                        "uri": f"urn:spine:deal:{deal.deal_id}",
-                        "excerpt_digest": contract_digest,
-                        "retrieved_at": closed,
-                    }
-                )
-            ],
-            "assumptions": ["price and product are those of the won deal"],
-            "freshness_utc": closed,
-            "compliance_notes": "The contact is the one on the deal; the address is read inside the effect only.",
-            "alternatives": ["sign on paper", "renegotiate"],
-            "rollback": "Until everybody has signed, the envelope can be voided. A signature cannot be undone.",
-            "provenance_score": 90,
-        }
-    )

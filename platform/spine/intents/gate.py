@@ -1,8 +1,10 @@
 """The gate: an intent is judged with the facts of the moment, and entered in the books with whatever follows from that."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +18,11 @@ from spine.contacts import NotContactable
 from spine.db import Connection
 from spine.errors import InvalidInput
 from spine.ids import new_id
-from spine.intents import announce, internal, store
+from spine.intents import announce, bundle, internal, store
 from spine.intents.records import RESERVED, Intent, Proposed
 from spine.intents.rows import COLUMNS, reasons_json, values_of
 from spine.intents.states import IntentState
-from spine.policy import ActionRule, Allow, BudgetState, Decision, Deny, Facts, NeedApproval, PolicyTable, Subject, decide, gather
+from spine.policy import ActionRule, Allow, BudgetState, Decision, Deny, Facts, NeedApproval, PolicyTable, Requires, Subject, decide, gather
 from spine.policy.decide import can_wait
 from spine.policy.facts import without_waits
 
@@ -40,6 +42,7 @@ _VIOLATIONS = {
     "unclassified": Severity.V1,
     "no-correlation": Severity.V1,
     "no-evidence": Severity.V1,
+    "incomplete-bundle": Severity.V1,
 }
 
 
@@ -118,8 +121,10 @@ def subject_of(intent: Intent, rule: ActionRule, *, is_undo: bool = False) -> Su
         side_effect=intent.side_effect_class,
         correlation_id=intent.correlation_id,
         has_evidence=intent.evidence is not None,
+        bundle_lacks=bundle.lacks(intent) if rule.requires is Requires.BUNDLE else (),
         confidence=intent.confidence,
         amount=money_of(intent.payload, rule),
+        ratio=ratio_of(intent.payload, rule),
         is_undo=is_undo,
     )
 
@@ -135,6 +140,15 @@ def money_of(payload: Mapping[str, Any], rule: ActionRule) -> Money | None:
         return Money.model_validate(given)
     except ValidationError:
         return None
+
+
+def ratio_of(payload: Mapping[str, Any], rule: ActionRule) -> Decimal | None:
+    """The share of one that the rule's tiers judge; what is no decimal string from 0 to 1 counts as above every tier."""
+    given = payload.get(rule.ratio_field) if rule.ratio_field is not None else None
+    if not isinstance(given, str) or not re.fullmatch(r"[01](\.\d{1,6})?|0?\.\d{1,6}", given):
+        return None
+    ratio = Decimal(given)
+    return ratio if ratio <= 1 else None
 
 
 def recorded_amount(payload: Mapping[str, Any], rule: ActionRule, said: Money | None) -> Money | None:
@@ -155,7 +169,7 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
         case Allow(why):
             intent = replace(intent, state=IntentState.RUNNABLE, reasons=why)
         case NeedApproval(_, _, why):
-            intent = replace(intent, state=IntentState.AWAITING_APPROVAL, reasons=why)
+            intent = replace(bundle.with_papers(intent, rule, decision), state=IntentState.AWAITING_APPROVAL, reasons=why)
         case Deny(reason, next_allowed_at):
             intent = replace(intent, state=IntentState.DENIED, reasons=(reason,), not_before=next_allowed_at)
     finished = internal.done(intent, actor=actor, now=now)

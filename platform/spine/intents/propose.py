@@ -98,6 +98,8 @@ def _draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: Actio
         reasons=(),
         policy_version=policy.version,
         evidence=proposal.evidence,
+        memo=proposal.memo,
+        risks=proposal.risks,
         confidence=proposal.confidence,
         requested_by=proposal.actor,
         workflow_id=proposal.workflow_id,

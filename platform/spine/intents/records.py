@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.events import ActionClass, ApprovalClass, Money, ReversibilityClass, SensitivityClass, SideEffectClass
-from shared.events.records import EvidencePack
+from shared.events.records import ApprovalPacket, ClassBBundle, DecisionMemo, EvidencePack, ExecutionIntent, RiskRegister
 from spine.audit import Actor
 from spine.intents.states import IntentState
 from spine.policy.decide import Reason
@@ -34,6 +34,9 @@ class Proposal:
     document_id: str | None = None
     correlation_id: str | None = None
     evidence: EvidencePack | None = None
+    memo: DecisionMemo | None = None
+    risks: RiskRegister | None = None
+    """With the evidence, what class B work has to show (`requires: bundle` in the table)."""
     confidence: Decimal | None = None
     amount: Money | None = None
     causation_id: str | None = None
@@ -91,3 +94,15 @@ class Intent:
     not_before: datetime | None
     created_at: datetime
     updated_at: datetime
+    memo: DecisionMemo | None = None
+    risks: RiskRegister | None = None
+    packet: ApprovalPacket | None = None
+    execution: ExecutionIntent | None = None
+
+    @property
+    def bundle(self) -> ClassBBundle | None:
+        """All five papers; None where the rule asks for none, or something is missing."""
+        memo, evidence, risks, packet, execution = self.memo, self.evidence, self.risks, self.packet, self.execution
+        if memo is None or evidence is None or risks is None or packet is None or execution is None:
+            return None
+        return ClassBBundle(memo=memo, evidence_pack=evidence, risk_register=risks, approval_packet=packet, execution_intent=execution)

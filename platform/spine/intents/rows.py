@@ -11,6 +11,7 @@ from shared.events.records import EvidencePack
 from spine.audit import Actor
 from spine.db import Connection
 from spine.errors import NotFound
+from spine.intents.bundle import restored, stored
 from spine.intents.records import Intent, Proposed
 from spine.intents.states import IntentState
 from spine.policy.decide import Reason
@@ -18,7 +19,7 @@ from spine.policy.decide import Reason
 COLUMNS = (
     "tenant_id, intent_id, automation, key, revision, action, payload, digest, amount, currency, action_class, approval_class, "
     "reversibility_class, sensitivity_class, side_effect_class, state, reasons, policy_version, evidence, confidence, actor_type, "
-    "requested_by, workflow_id, correlation_id, causation_id, traceparent, supersedes, compensates, not_before, created_at, updated_at"
+    "requested_by, workflow_id, correlation_id, causation_id, traceparent, supersedes, compensates, not_before, created_at, updated_at, bundle"
 )
 _SAME = (
     *("tenant_id", "automation", "key", "revision", "action", "payload", "digest", "policy_version", "confidence", "workflow_id"),
@@ -43,6 +44,7 @@ def intent_of(row: Mapping[str, Any]) -> Intent:
         requested_by=Actor(ActorType(row["actor_type"]), row["requested_by"]),
         supersedes=_text(row["supersedes"]),
         compensates=_text(row["compensates"]),
+        **restored(row["bundle"]),
     )
 
 
@@ -66,6 +68,7 @@ def values_of(intent: Intent) -> dict[str, Any]:
         "requested_by": intent.requested_by.id,
         "supersedes": intent.supersedes and UUID(intent.supersedes),
         "compensates": intent.compensates and UUID(intent.compensates),
+        "bundle": None if (papers := stored(intent)) is None else Jsonb(papers),
     }
 
 
