@@ -21,6 +21,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from orchestration.dead_letters import DeadLetters
 from orchestration.failures import FAILS_THE_WORKFLOW
 from orchestration.governed.activities import GovernedActivities
 from orchestration.graphs import GraphRunner
@@ -79,7 +80,7 @@ async def serve(settings: Settings) -> None:
         ]
         client = await connect(settings.require("temporal_address"), namespace=settings.temporal_namespace)
         with ThreadPoolExecutor(THREADS, thread_name_prefix="activity") as threads:
-            async with worker_of(client, activities, threads):
+            async with worker_of(client, activities, threads, letters=DeadLetters(database, clock)):
                 logger.info("worker ready: queue %s, plugins %s", COMMITMENTS, ", ".join(sorted(registry.plugins)))
                 await stopping.wait()
 
@@ -102,6 +103,7 @@ def worker_of(
     *,
     workflows: Iterable[type[Any]] = WORKFLOWS,
     task_queue: str = COMMITMENTS,
+    letters: DeadLetters | None = None,
 ) -> Worker:
     """The worker as it runs everywhere, in tests too. The sandbox is on: it is the default runner."""
     return Worker(
@@ -110,6 +112,7 @@ def worker_of(
         workflows=list(workflows),
         activities=list(activities),
         activity_executor=threads,
+        interceptors=[letters] if letters else [],
         max_concurrent_activities=_ACTIVITIES_AT_ONCE,
         max_concurrent_local_activities=_BOOKKEEPING_AT_ONCE,
         workflow_failure_exception_types=list(FAILS_THE_WORKFLOW),

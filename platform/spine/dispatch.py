@@ -26,7 +26,8 @@ from spine.errors import ProviderUnavailable
 from spine.eventlog.outcomes import Delivered, Event, Failed, Lane, Outcome, Refused, Unavailable, must_wait
 from spine.ids import derived_id
 from spine.registry import Registry, Track
-from spine.routing import Action, Refuse, RunDataJob, SignalWorkflow, StartWorkflow, refusal, route
+from spine.resetting import reset
+from spine.routing import Action, Refuse, ResetWorkflow, RunDataJob, SignalWorkflow, StartWorkflow, refusal, route
 from spine.telemetry import parent_context, span
 from spine.temporal import AUTOMATION, CORRELATION_ID, TENANT_ID, TemporalLoop
 
@@ -110,10 +111,12 @@ class TemporalDispatcher:
         except Exception as error:  # noqa: BLE001 - one event must not stop the others: it waits, and in the end is a dead letter
             return Failed("dispatch-failed", f"{type(error).__name__}: {error}")
 
-    async def _perform(self, client: Client, event: Event, action: SignalWorkflow | RunDataJob | Refuse) -> Outcome:
+    async def _perform(self, client: Client, event: Event, action: SignalWorkflow | ResetWorkflow | RunDataJob | Refuse) -> Outcome:
         match action:
             case SignalWorkflow():
                 return await signal(client, action, event_id=str(event.event_id))
+            case ResetWorkflow():
+                return await reset(client, action, event_id=str(event.event_id))
             case RunDataJob():
                 return await asyncio.to_thread(self._run_data_job, action)
             case Refuse(code, why):

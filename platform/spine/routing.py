@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.events import ApprovalResolved, Envelope, EventData, TaskRequested
+from shared.events import ApprovalResolved, DeadLetterRetried, Envelope, EventData, TaskRequested
 from spine.errors import Misconfigured, SchemaViolation, TenantMismatch
 from spine.registry import Automation, DataJob, Graph, Registry, Track, WireModel, Workflow
 
@@ -38,6 +38,15 @@ class SignalWorkflow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResetWorkflow:
+    """Set an ended workflow back to the step that failed: a person wants that step tried again."""
+
+    workflow_id: str
+    run_id: str
+    activity_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDataJob:
     """Run it once for `run_key`, with these tags."""
 
@@ -55,7 +64,7 @@ class Refuse:
     why: str
 
 
-Action = StartWorkflow | SignalWorkflow | RunDataJob | Refuse
+Action = StartWorkflow | SignalWorkflow | ResetWorkflow | RunDataJob | Refuse
 
 
 def tracks_in_use(registry: Registry) -> tuple[Track, ...]:
@@ -67,7 +76,7 @@ def event_types(registry: Registry, track: Track) -> frozenset[str]:
     """What a track's dispatchers must see."""
     mine = [automation for automation in registry.automations.values() if automation.track == track]
     heard = {event.TYPE for automation in mine for event in (*automation.on, *(listen.event for listen in automation.listens))}
-    own = {TaskRequested.TYPE} | ({ApprovalResolved.TYPE} if track == Track.TRUST else set())
+    own = {TaskRequested.TYPE} | ({ApprovalResolved.TYPE, DeadLetterRetried.TYPE} if track == Track.TRUST else set())
     return frozenset(heard | own)
 
 
@@ -93,6 +102,8 @@ def route(envelope: Envelope, data: EventData, registry: Registry, track: Track,
             actions.extend(_task(envelope, data, registry, track, clock))
         case ApprovalResolved() if track == Track.TRUST:
             actions.append(_signal(envelope, data.workflow_id, RESOLVED_SIGNAL, data))
+        case DeadLetterRetried() if track == Track.TRUST:
+            actions.append(_again(envelope, data))
         case _:
             pass
     return tuple(actions)
@@ -104,17 +115,30 @@ def task_input(automation: Automation, envelope: Envelope, payload: Mapping[str,
     The tenant, the correlation and the causation come from the envelope, whose tenant the log has vouched for. Raises
     SchemaViolation naming the field, and TenantMismatch when the payload claims to be of another tenant.
     """
+    return input_of(
+        automation,
+        payload,
+        tenant_id=envelope.tenantid,
+        correlation_id=envelope.correlationid,
+        causation_id=envelope.id,
+        traceparent=envelope.traceparent,
+    )
+
+
+def input_of(
+    automation: Automation,
+    payload: Mapping[str, Any],
+    *,
+    tenant_id: str,
+    correlation_id: str,
+    causation_id: str | None = None,
+    traceparent: str | None = None,
+) -> WireModel:
+    """The same before there is an event, for whoever judges a task at the door."""
     fields = automation.payload_model.model_fields
-    given = {
-        "tenant_id": envelope.tenantid,
-        "correlation_id": envelope.correlationid,
-        "causation_id": envelope.id,
-        "traceparent": envelope.traceparent,
-    }
-    if payload.get("tenant_id", envelope.tenantid) != envelope.tenantid:
-        raise TenantMismatch(
-            f"task {envelope.subject!r} of tenant {envelope.tenantid!r} carries the input of tenant {payload['tenant_id']!r}"
-        )
+    given = {"tenant_id": tenant_id, "correlation_id": correlation_id, "causation_id": causation_id, "traceparent": traceparent}
+    if payload.get("tenant_id", tenant_id) != tenant_id:
+        raise TenantMismatch(f"a task of tenant {tenant_id!r} carries the input of tenant {payload['tenant_id']!r}")
     try:
         model: WireModel = automation.payload_model.model_validate({**payload, **{k: v for k, v in given.items() if k in fields}})
     except ValidationError as error:
@@ -166,6 +190,18 @@ def _signal(envelope: Envelope, workflow_id: str, signal: str, data: EventData) 
             f"event {envelope.id!r} of tenant {envelope.tenantid!r} addresses workflow {workflow_id!r} of another tenant",
         )
     return SignalWorkflow(workflow_id=workflow_id, signal=signal, argument=data.wire())
+
+
+def _again(envelope: Envelope, data: DeadLetterRetried) -> Action:
+    """A retried letter's step, or data job. The event's id is the run's key: each retry is one launch, however often it is routed."""
+    if data.job is not None:
+        tags = {**data.tags, "spine/tenant": envelope.tenantid, "spine/correlation_id": envelope.correlationid}
+        return RunDataJob(automation=data.consumer, job=data.job, run_key=f"{envelope.tenantid}/retry/{envelope.id}", tags=tags)
+    if data.workflow_id is None or data.run_id is None or data.activity_id is None:
+        return Refuse("not-startable", f"letter {data.dead_letter_id!r} names neither a data job nor a whole step of a workflow")
+    if not data.workflow_id.startswith(f"{envelope.tenantid}/"):
+        return Refuse(TenantMismatch.code, f"letter {data.dead_letter_id!r} is about workflow {data.workflow_id!r} of another tenant")
+    return ResetWorkflow(workflow_id=data.workflow_id, run_id=data.run_id, activity_id=data.activity_id)
 
 
 def _task(envelope: Envelope, data: TaskRequested, registry: Registry, track: Track, clock: str) -> list[Action]:

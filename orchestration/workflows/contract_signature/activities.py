@@ -5,6 +5,7 @@ from typing import Any
 
 from temporalio import activity
 
+from orchestration.dead_letters import asked_again
 from orchestration.failures import translated
 from orchestration.governed.messages import Drafted
 from orchestration.workflows.contract_signature.messages import DraftContract, EnvelopeStatus, LookAtEnvelope
@@ -69,6 +70,7 @@ class SignatureActivities:
         # Won deals are facts, not estimates: nothing here was guessed by a model.
         return Drafted(document_id=contract.document_id, digest=contract.digest, bundle_id=papers.document_id, confidence=1.0)
 
+    @asked_again
     @activity.defn(name="look-at-envelope")
     @translated
     def look(self, asked: LookAtEnvelope) -> EnvelopeStatus:

@@ -5,6 +5,7 @@ from typing import Any
 
 from temporalio import activity
 
+from orchestration.dead_letters import runs_graph
 from orchestration.failures import translated
 from orchestration.governed.messages import Drafted
 from orchestration.graphs import GraphRunner, LeadFacts
@@ -46,6 +47,7 @@ class OutreachActivities:
     def all(self) -> list[Callable[..., Any]]:
         return [self.qualify, self.draft_follow_up]
 
+    @runs_graph("lead-qualification")
     @activity.defn(name="qualify-lead")
     @translated
     def qualify(self, asked: QualifyLead) -> Qualified:
