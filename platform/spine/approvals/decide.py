@@ -26,6 +26,7 @@ from spine.directory import Capacity, requesters_of, signs_as
 from spine.errors import ApprovalRefused, Conflict, IdempotencyConflict, InvalidInput, NotAllowed, SchemaViolation
 from spine.ids import derived_id, new_id
 from spine.intents import internal
+from spine.intents.bundle import re_evidenced
 from spine.intents.gate import acceptable, enter, judge, reclassified, recorded_amount
 from spine.intents.records import Intent
 from spine.intents.rows import newest_revision
@@ -199,6 +200,7 @@ def _edit(conn: Connection, approval: Approval, given: _Decision, payload: dict[
         created_at=given.now,
         updated_at=given.now,
     )
+    edited = re_evidenced(edited, old, approval_id=approval.approval_id, editor=given.actor, now=given.now)
     # The automation's right to this action was judged at the first revision, and an edit cannot change the action.
     decision, not_before = judge(conn, edited, rule, policy=policy, now=given.now, effects_allowed=None)
     counts = _counts_as_approval(edited, decision)

@@ -1,6 +1,6 @@
 """The last look before an effect: what was judged is what runs, who agreed still counts, and nothing forbids it now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.events import Severity
@@ -11,19 +11,27 @@ from spine.db import Connection
 from spine.effects.ledger import Entry
 from spine.errors import InvalidInput
 from spine.intents import store
-from spine.intents.gate import contact_of, reclassified, subject_of, undoes
+from spine.intents.gate import contact_of, reclassified, subject_of, template_of, undoes
+from spine.intents.records import Intent
 from spine.intents.states import IntentState
-from spine.policy import ActionRule, Deny, Facts, NeedApproval, PolicyTable, decide, deny, gather
+from spine.policy import ActionRule, Deny, Facts, NeedApproval, PolicyTable, Subject, decide, deny, gather
+from spine.policy.decide import can_wait
 
 LOOK_AGAIN = timedelta(minutes=15)
-"""Business time after which an effect that a kill switch holds back is tried again."""
+"""Business time after which an effect that a kill switch, or a halted channel, holds back is tried again."""
+_UNTIL_A_PERSON_ACTS = frozenset({"kill-switch", "channel-halted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Go:
-    """It may run, with this address where its rule wants one."""
+    """It may run, with this address where its rule wants one.
+
+    `can_wait` and `is_undo` say how its cost is reserved: low work leaves the last tenth of a budget alone, an undo is never refused.
+    """
 
     address: str | None
+    can_wait: bool
+    is_undo: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,29 +70,35 @@ def look(conn: Connection, entry: Entry, rule: ActionRule, policy: PolicyTable, 
         contact_id=contact_id,
         workflow_id=intent.workflow_id,
         intent_id=intent.intent_id,
+        template=template_of(intent.payload),
         lock_contact=True,
+        metered=False,
     )
-    if refusal := _refused(conn, entry, rule, policy, facts, now):
+    subject = _subject(conn, intent, rule, policy)
+    if refusal := _refused(entry, subject, policy, facts, now):
         return refusal
+    go = Go(address=None, can_wait=can_wait(subject), is_undo=subject.is_undo)
     if not rule.address:
-        return Go(address=None)
-    address = contact_address(conn, intent.tenant_id, contact_id) if contact_id else None
+        return go
+    address = contact_address(conn, intent.tenant_id, contact_id, rule.channel) if contact_id else None
     if address is None:
         return Stop(code="no-address", why=f"action {intent.action!r} goes to a contact, and no address is known for the one it names")
-    return Go(address=address)
+    return replace(go, address=address)
 
 
-def _refused(conn: Connection, entry: Entry, rule: ActionRule, policy: PolicyTable, facts: Facts, now: datetime) -> Wait | Stop | None:
-    intent = reclassified(entry.intent, rule, policy)
+def _subject(conn: Connection, intent: Intent, rule: ActionRule, policy: PolicyTable) -> Subject:
     is_undo = False
     if intent.compensates is not None:
         is_undo = undoes(conn, intent, rule, store.read(conn, intent.tenant_id, intent.compensates), policy)
-    subject = subject_of(intent, rule, is_undo=is_undo)
-    first = intent.state is IntentState.RUNNABLE
+    return subject_of(intent, rule, is_undo=is_undo)
+
+
+def _refused(entry: Entry, subject: Subject, policy: PolicyTable, facts: Facts, now: datetime) -> Wait | Stop | None:
+    first = entry.intent.state is IntentState.RUNNABLE
     match decide(subject, facts) if first else deny(subject, facts):
         case Deny(reason, next_allowed_at) if next_allowed_at is not None:
             return Wait(until=next_allowed_at, code=reason.code)
-        case Deny(reason) if reason.code == "kill-switch":
+        case Deny(reason) if reason.code in _UNTIL_A_PERSON_ACTS:
             return Wait(until=now + LOOK_AGAIN, code=reason.code)
         case Deny(reason):
             return Stop(code=reason.code, why=reason.text)

@@ -5,9 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from spine import budgets
+from spine.budgets import Level, effect_standing
 from spine.contacts import Contactable, NotContactable, contact_facts, judge_contact
 from spine.db import Connection
-from spine.policy.decide import Canary, Facts
+from spine.policy.decide import BudgetState, Canary, Facts
 from spine.policy.rules import ActionRule
 from spine.policy.table import PolicyTable
 
@@ -24,9 +26,15 @@ def gather(
     contact_id: str | None = None,
     workflow_id: str | None = None,
     intent_id: Any = None,
+    template: str | None = None,
     lock_contact: bool = False,
+    metered: bool = True,
 ) -> Facts:
-    """What the gate needs to know now. Without a contact id, an action with a channel finds no consent."""
+    """What the gate needs to know now. Without a contact id, an action with a channel finds no consent.
+
+    `template` is the approved text that the message names, where its channel asks for one. Whoever reserves the cost right after
+    this needs no look at the budget (`metered`): the reservation itself is the judgement.
+    """
     switch = conn.execute(
         "select current_setting('spine.tenant_id', true) as wall, canary_of(%(automation)s, %(now)s) as canary, "
         "(select scope || ' ' || target || ': ' || reason from kill_switches "
@@ -43,6 +51,20 @@ def gather(
         confidence_threshold=policy.confidence_threshold,
         class_approvers=policy.approvers,
     )
+    standing = metered and effect_standing(
+        conn,
+        tenant_id=tenant_id,
+        automation=automation,
+        workflow_id=workflow_id,
+        intent_id=intent_id,
+        price=budgets.price_of(rule.action, channel=rule.channel, plugin=rule.plugin),
+        now=now,
+        zone=policy.contact.zone,
+    )
+    if standing:
+        level = BudgetState.THROTTLED if standing.level.rank >= Level.THROTTLE.rank else BudgetState.WITHIN
+        found = level if standing.fits else BudgetState.EXHAUSTED
+        facts = replace(facts, budget=found, budget_next_allowed_at=standing.next_allowed_at)
     if rule.channel is None or rule.purpose is None or contact_id is None:
         return facts
     return replace(
@@ -57,15 +79,21 @@ def gather(
                 now=now,
                 workflow_id=workflow_id,
                 intent_id=intent_id,
+                template=template,
+                rules=policy.contact,
                 lock=lock_contact,
             ),
             now,
             rules=policy.contact,
+            channel=rule.channel,
         ),
     )
 
 
 def without_waits(facts: Facts) -> Facts:
     """The same facts for a proposal: what only time forbids is no reason to deny, it is asked again when it is sent."""
-    waits = isinstance(facts.contact, NotContactable) and facts.contact.next_allowed_at is not None
-    return replace(facts, contact=Contactable()) if waits else facts
+    if isinstance(facts.contact, NotContactable) and facts.contact.next_allowed_at is not None:
+        facts = replace(facts, contact=Contactable())
+    if facts.budget is BudgetState.THROTTLED:
+        facts = replace(facts, budget=BudgetState.WITHIN)
+    return facts
