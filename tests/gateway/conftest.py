@@ -184,10 +184,17 @@ EVIDENCE = EvidencePack(
 )
 
 
-def services_over(database: Database, **more: Any) -> Services:
-    settings = Settings(esign_webhook_secret=SECRET, temporal_ui_url="http://temporal.test", dagster_url="http://dagster.test")
+def services_over(database: Database, settings: Mapping[str, Any] | None = None, **more: Any) -> Services:
+    given_settings = {
+        "tenant": "acme",
+        "token_key": "a key for tokens, of forty characters ..",
+        "esign_webhook_secret": SECRET,
+        "temporal_ui_url": "http://temporal.test",
+        "dagster_url": "http://dagster.test",
+    }
+    known = Settings.model_validate({**given_settings, **(settings or {})})
     clock = BusinessClock(business_anchor=NOON, real_anchor=datetime.now(UTC))
-    given = {"settings": settings, "registry": registry(), "policy": PolicyTable.load(), "clock": clock, **more}
+    given = {"settings": known, "registry": registry(), "policy": PolicyTable.load(), "clock": clock, **more}
     return Services(database=database, **given)
 
 

@@ -5,13 +5,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from fastapi.testclient import TestClient
 from httpx import Response
 from standardwebhooks import Webhook
 
 from shared.events import SignatureRequested
 from spine import eventlog
+from spine.db import Database
+from spine.errors import Conflict, InvalidInput, Misconfigured
+from spine.gateway.app import create_app
 from spine.ids import new_id
-from tests.gateway.conftest import NOON, SECRET, Door
+from spine.intake import webhook_secrets
+from tests.gateway.conftest import NOON, ROBOT, SECRET, Door, services_over
 
 Refused = Callable[..., dict[str, Any]]
 REPORT: dict[str, Any] = {
@@ -102,6 +108,7 @@ def test_a_report_without_a_valid_signature_is_refused_and_leaves_nothing(door: 
 
 
 def test_a_report_for_another_tenant_is_refused_on_record_and_may_still_reach_its_own(door: Door, refused: Refused) -> None:
+    _give(door, "rival", SECRET)
     refused(_send(door, to="/v1/webhooks/rival/esign"), 403, "tenant-mismatch", "'acme'", "'rival'")
     assert door.count("audit_log", "action = 'tenant.mismatch' and severity = 'V2'", tenant="rival") == 1
     assert door.count("webhooks_received", tenant="rival") == 0
@@ -127,7 +134,70 @@ def test_what_is_no_webhook_of_ours_is_named(door: Door, refused: Refused) -> No
     refused(door.client.get("/v1/webhooks/acme/esign"), 405, "method-not-allowed")
 
 
-def test_a_signed_report_for_a_tenant_that_does_not_exist_is_refused_by_name_and_not_kept(door: Door, refused: Refused) -> None:
-    answer = _send(door, {**REPORT, "data": {**REPORT["data"], "tenant_id": "nobody"}}, to="/v1/webhooks/nobody/esign")
-    refused(answer, 404, "not-found", "'nobody'")
-    assert door.count("webhooks_received", tenant="nobody") == door.count("events", tenant="nobody") == 0
+def test_a_tenant_that_shares_no_secret_is_refused_like_a_wrong_signature_and_nothing_is_kept(door: Door, refused: Refused) -> None:
+    for tenant in ("nobody", "rival"):
+        report = {**REPORT, "data": {**REPORT["data"], "tenant_id": tenant}}
+        refused(_send(door, report, to=f"/v1/webhooks/{tenant}/esign"), 401, "not-authenticated", "No matching signature")
+        assert door.count("webhooks_received", tenant=tenant) == door.count("events", tenant=tenant) == 0
+
+
+def test_the_stacks_own_tenant_has_to_be_there(database: Database, refused: Refused) -> None:
+    services = services_over(database, settings={"tenant": "nobody"})
+    door = Door(TestClient(create_app(services)), services, database)
+    report = {**REPORT, "data": {**REPORT["data"], "tenant_id": "nobody"}}
+    refused(_send(door, report, to="/v1/webhooks/nobody/esign"), 404, "not-found", "'nobody'")
+
+
+def test_each_tenant_has_its_own_secret_and_anothers_opens_nothing(door: Door, refused: Refused) -> None:
+    theirs = _give(door, "rival")
+    mine = _give(door, "acme")
+    report = {**REPORT, "data": {**REPORT["data"], "tenant_id": "rival"}}
+    refused(_send(door, report, to="/v1/webhooks/rival/esign", secret=mine), 401, "not-authenticated")
+    refused(_send(door, report, to="/v1/webhooks/rival/esign", secret=SECRET), 401, "not-authenticated")
+    assert _send(door, report, to="/v1/webhooks/rival/esign", secret=theirs).json()["outcome"] == "published"
+    refused(_send(door, secret=theirs), 401, "not-authenticated")
+    assert _send(door, secret=mine).json()["outcome"] == "published"
+
+
+def test_while_a_secret_changes_both_hold_and_afterwards_only_the_new_one(door: Door, refused: Refused) -> None:
+    old = _give(door, "rival")
+    report = {**REPORT, "data": {**REPORT["data"], "tenant_id": "rival"}}
+    with door.database.tenant("rival") as conn:
+        new = webhook_secrets.rotate(conn, door.services.settings, **_whose(door, "rival"))
+
+    def sent(secret: str, webhook_id: str) -> int:
+        return _send(door, report, to="/v1/webhooks/rival/esign", secret=secret, webhook_id=webhook_id).status_code
+
+    assert (sent(old, "1"), sent(new, "2")) == (202, 202)
+    with door.database.tenant("rival") as conn:
+        conn.execute("update webhook_secrets set expires_at = now() where expires_at is not null")
+    assert (sent(old, "3"), sent(new, "4")) == (401, 202)
+    with door.database.tenant("rival") as conn:
+        [held] = [one for one in webhook_secrets.listing(conn, tenant_id="rival") if one.holds]
+        webhook_secrets.revoke(conn, secret_id=held.secret_id, tenant_id="rival", actor=ROBOT, clock=door.services.clock)
+    assert sent(new, "5") == 401
+
+
+def test_a_third_secret_at_once_is_refused_and_what_is_kept_is_sealed_to_its_row(door: Door) -> None:
+    secret = _give(door, "rival")
+    _give(door, "rival")
+    with pytest.raises(Conflict, match="2 secrets"):
+        _give(door, "rival")
+    with pytest.raises(InvalidInput, match="whsec_"):
+        _give(door, "acme", "swordfish")
+    with door.database.tenant("rival") as conn:
+        rows = conn.execute("select * from webhook_secrets order by secret_id").fetchall()
+        assert secret.removeprefix("whsec_") not in str(rows)
+        conn.execute("update webhook_secrets set sealed = %s where secret_id = %s", (rows[0]["sealed"], rows[1]["secret_id"]))
+        with pytest.raises(Misconfigured, match="cannot be opened"):
+            webhook_secrets.active(conn, door.services.settings, tenant_id="rival", provider="esign")
+    assert door.count("audit_log", "action = 'webhook_secret.added'", tenant="rival") == 2
+
+
+def _whose(door: Door, tenant: str) -> dict[str, Any]:
+    return {"tenant_id": tenant, "provider": "esign", "actor": ROBOT, "clock": door.services.clock}
+
+
+def _give(door: Door, tenant: str, secret: str | None = None) -> str:
+    with door.database.tenant(tenant) as conn:
+        return webhook_secrets.add(conn, door.services.settings, given=secret, **_whose(door, tenant))

@@ -114,12 +114,19 @@ def issue_key(
     return f"sk.{tenant_id}.{key_id}.{secret}"
 
 
-def issue_first_key(conn: Connection, *, tenant_id: str, principal_id: str, actor_type: ActorType = ActorType.HUMAN) -> str | None:
+def issue_first_key(
+    conn: Connection,
+    *,
+    tenant_id: str,
+    principal_id: str,
+    actor_type: ActorType = ActorType.HUMAN,
+    lifetime: timedelta | None = None,
+) -> str | None:
     """An admin's key for a tenant that never had any; None if it has. Of two that ask at once, one gets it."""
     _hold_keys(conn, tenant_id)
     if _has_keys(conn, tenant_id):
         return None
-    return issue_key(conn, tenant_id=tenant_id, principal_id=principal_id, role=Role.ADMIN, actor_type=actor_type)
+    return issue_key(conn, tenant_id=tenant_id, principal_id=principal_id, role=Role.ADMIN, actor_type=actor_type, lifetime=lifetime)
 
 
 def rotate_key(conn: Connection, *, tenant_id: str, key_id: str, grace: timedelta = timedelta(0)) -> str:

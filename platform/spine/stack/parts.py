@@ -76,6 +76,8 @@ class _Planner:
             "LANGGRAPH_STRICT_MSGPACK": "true",  # without it checkpoint bytes can import and call any Python callable (traps 38)
             "PYTHONUNBUFFERED": "1",
         }
+        if settings.token_key is None:
+            self._environment["SPINE_TOKEN_KEY"] = read_or_make_secret(settings.home, "token-key")
 
     def done(self) -> Plan:
         """Leave out what is run by hand: those that came after it come after what it came after."""
