@@ -15,7 +15,7 @@ from uuid import UUID
 from temporalio import activity
 
 from orchestration.failures import translated
-from orchestration.governed.messages import ApprovalNotice, EffectEnd, IntentRef, IntentView, ProposeEffect, PublishEvent
+from orchestration.governed.messages import ApprovalNotice, EffectEnd, IntentRef, IntentView, ProposeEffect, PublishEvent, WhatIsStopped
 from orchestration.graphs.pulse import beating
 from orchestration.options import EFFECT, HEARTBEAT_EVERY
 from shared.events import ActorType, check
@@ -28,7 +28,7 @@ from spine.effects import Completed, Deferred, Effects, Failed, NotRunnable
 from spine.errors import Conflict, NotFound
 from spine.ids import derived_id
 from spine.intents.bundle import papers_in
-from spine.policy import PolicyTable
+from spine.policy import PolicyTable, switches
 from spine.registry import Registry
 from spine.telemetry import correlated
 
@@ -57,7 +57,7 @@ class GovernedActivities:
         self._effects = effects
 
     def all(self) -> list[Callable[..., Any]]:
-        return [self.propose, self.read, self.cancel, self.note_sla, self.expire, self.publish, self.execute]
+        return [self.propose, self.stopped, self.read, self.cancel, self.note_sla, self.expire, self.publish, self.execute]
 
     @activity.defn(name="propose-intent")
     @translated
@@ -106,6 +106,15 @@ class GovernedActivities:
             escalate_at=proposed.escalate_at,
             expires_at=proposed.expires_at,
         )
+
+    @activity.defn(name="read-switches")
+    @translated
+    def stopped(self, asked: WhatIsStopped) -> bool:
+        """Is a kill switch engaged that covers this?"""
+        plugin = self._policy.rule(asked.action).plugin
+        with self._database.tenant(asked.tenant_id) as conn:
+            switch = switches.covering(conn, tenant_id=asked.tenant_id, automation=asked.automation, action=asked.action, plugin=plugin)
+        return switch is not None
 
     @activity.defn(name="read-intent")
     @translated

@@ -71,6 +71,14 @@ class IntentRef(Message):
     reason: str = ""
 
 
+class WhatIsStopped(Message):
+    """Is there a kill switch on what a step wants to do?"""
+
+    tenant_id: str
+    automation: str
+    action: str
+
+
 class ApprovalNotice(Message):
     """`level` 1 warns, 2 is a breach, 3 escalates."""
 

@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
         Progress,
         ProposeEffect,
         PublishEvent,
+        WhatIsStopped,
     )
     from orchestration.governed.outcomes import Denied, Done, Expired, Failed, Outcome, Rejected, Withdrawn
     from orchestration.options import BOOKKEEPING, EFFECT, ActivityOptions
@@ -41,6 +42,9 @@ T = TypeVar("T")
 Condition = Callable[[], bool]
 
 _LEVELS: dict[Notice, Literal[1, 2, 3]] = {"warn": 1, "breach": 2, "escalate": 3}
+_STOPPED = "kill-switch"
+_WAITS_FOR_RELEASE = "waits-for-release"  # the name of a patch: commitments that began before it take the denial
+_LOOK_AGAIN = timedelta(minutes=15)  # business time between two looks at a kill switch, as in spine.effects.permission
 _BRIEFLY = timedelta(minutes=1)  # business time between two looks at something that should have moved
 
 
@@ -202,13 +206,36 @@ class GovernedWorkflow:
     # How
 
     async def _propose(self, request: ProposeEffect, unless: Condition) -> Outcome:
-        self._step = request.key
-        intent: IntentView = await self._bookkeep("propose-intent", request, IntentView)
-        try:
-            return await self._see_through(intent, unless)
-        except asyncio.CancelledError:
-            await self._close(intent.intent_id, "the workflow was cancelled")
-            raise
+        """A kill switch stops effects, not commitments: what is denied for that reason alone is proposed again after the release.
+
+        Each proposal has its own answer on record, so the second one has a key of its own, `<key>~2`. An undo that were denied would
+        be over (`compensation_failed`), so it waits for the release before it is proposed.
+        """
+        self._step = key = request.key
+        turn = 1
+        if request.compensates is not None and workflow.patched(_WAITS_FOR_RELEASE):
+            await self._until_released(request, never)
+        while True:
+            intent: IntentView = await self._bookkeep("propose-intent", request, IntentView)
+            try:
+                outcome = await self._see_through(intent, unless)
+            except asyncio.CancelledError:
+                await self._close(intent.intent_id, "the workflow was cancelled")
+                raise
+            if not (isinstance(outcome, Denied) and outcome.code == _STOPPED and workflow.patched(_WAITS_FOR_RELEASE)):
+                return outcome
+            if not await self._until_released(request, unless):
+                return Withdrawn(intent_id=intent.intent_id)
+            turn += 1
+            request = request.model_copy(update={"key": f"{key}~{turn}"})
+
+    async def _until_released(self, request: ProposeEffect, unless: Condition) -> bool:
+        """Wait as long as a kill switch covers this. False: `unless` became true first."""
+        asked = WhatIsStopped(tenant_id=request.tenant_id, automation=request.automation, action=request.action)
+        while await self._bookkeep("read-switches", asked, bool):
+            if await self.wait_until(self.now() + _LOOK_AGAIN, unless, summary="a kill switch is engaged"):
+                return False
+        return not unless()
 
     async def _see_through(self, intent: IntentView, unless: Condition) -> Outcome:
         while True:

@@ -17,7 +17,16 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from orchestration.governed.messages import ApprovalNotice, Drafted, EffectEnd, IntentRef, IntentView, ProposeEffect, PublishEvent
+from orchestration.governed.messages import (
+    ApprovalNotice,
+    Drafted,
+    EffectEnd,
+    IntentRef,
+    IntentView,
+    ProposeEffect,
+    PublishEvent,
+    WhatIsStopped,
+)
 from orchestration.worker import THREADS, worker_of
 from orchestration.workflows.contract_signature.messages import ContractSignatureInput, DraftContract, EnvelopeStatus, LookAtEnvelope
 from orchestration.workflows.outreach_sequence.messages import DraftFollowUp, OutreachInput, Qualified, QualifyLead
@@ -68,7 +77,7 @@ class ScriptedLedger:
 
     def activities(self) -> list[Callable[..., Any]]:
         return [
-            self.propose, self.read, self.cancel, self.note, self.expire, self.publish, self.execute,
+            self.propose, self.stopped, self.read, self.cancel, self.note, self.expire, self.publish, self.execute,
             self.qualify, self.follow_up, self.draft_contract, self.look,
         ]  # fmt: skip
 
@@ -122,6 +131,10 @@ class ScriptedLedger:
     def deadlines(self) -> dict[str, datetime]:
         now = self.clock.now()
         return {f"{name}_at": now + wait for name, wait in zip(("warn", "breach", "escalate", "expires"), self.sla, strict=True)}
+
+    @activity.defn(name="read-switches")
+    def stopped(self, asked: WhatIsStopped) -> bool:
+        return any(code == "kill-switch" for code, _ in self.denies.values())
 
     @activity.defn(name="read-intent")
     def read(self, asked: IntentRef) -> IntentView:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.events import ApprovalResolved, DealWon, EventData, LeadQualified, SignatureReported, TaskRequested
+from shared.events import ApprovalResolved, DeadLetterRetried, DealWon, EventData, LeadQualified, SignatureReported, TaskRequested
 from spine.registry import Track
 from spine.routing import Action, Refuse, RunDataJob, SignalWorkflow, StartWorkflow, event_types, refusal, route, tracks_in_use
 from tests.eventlog.events import envelope, won
@@ -99,7 +99,7 @@ def test_a_data_job_is_run_once_a_key_with_the_flow_in_its_tags() -> None:
 def test_a_track_sees_the_types_that_its_automations_name_and_the_platforms_own() -> None:
     assert tracks_in_use(REGISTRY) == (Track.DATA, Track.REVENUE, Track.TRUST)
     assert event_types(REGISTRY, Track.REVENUE) == {DealWon.TYPE, SignatureReported.TYPE, TaskRequested.TYPE}
-    assert event_types(REGISTRY, Track.TRUST) == {ApprovalResolved.TYPE, TaskRequested.TYPE}
+    assert event_types(REGISTRY, Track.TRUST) == {ApprovalResolved.TYPE, DeadLetterRetried.TYPE, TaskRequested.TYPE}
 
 
 def test_a_bug_in_an_automation_is_refused_without_repeating_its_values() -> None:
