@@ -96,8 +96,7 @@ def _budgets() -> None:
             currency text not null,
             set_by text not null,
             set_at timestamptz not null,
-            primary key (tenant_id, scope, automation),
-            check (tokens is not null or money is not null)
+            primary key (tenant_id, scope, automation)
         )
         """
     )
@@ -181,8 +180,8 @@ def _webhooks() -> None:
             tenant_id text not null,
             endpoint_id uuid not null,
             secret_id uuid not null,
-            secret text not null,
-            created_at timestamptz not null,
+            sealed text not null,
+            created_at timestamptz not null default now(),
             retires_at timestamptz,
             primary key (tenant_id, secret_id),
             foreign key (tenant_id, endpoint_id) references webhook_endpoints (tenant_id, endpoint_id)
@@ -191,7 +190,6 @@ def _webhooks() -> None:
     )
     op.execute("create index webhook_endpoint_secrets_of_endpoint on webhook_endpoint_secrets (tenant_id, endpoint_id)")
     wall("webhook_endpoint_secrets")
-    open_to_relay("webhook_endpoint_secrets", "select")
 
     op.execute(
         """
@@ -214,8 +212,9 @@ def _webhooks() -> None:
         """
     )
     op.execute("create index webhook_deliveries_waiting on webhook_deliveries (next_attempt_at) where state = 'waiting'")
+    op.execute("create index webhook_deliveries_dead on webhook_deliveries (tenant_id, endpoint_id) where state = 'dead'")
     op.execute("create index webhook_deliveries_newest on webhook_deliveries (tenant_id, created_at)")
-    wall("webhook_deliveries", app="select")
+    wall("webhook_deliveries", app="select, update")
     open_to_relay("webhook_deliveries", "select, insert, update")
 
 
