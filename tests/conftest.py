@@ -11,13 +11,23 @@ import pytest
 from psycopg import sql
 
 from spine.db import Database, migrate
+from spine.keyring import Keyring
 from spine.stack.ports import free_port, free_ports
 from spine.stack.postgres import EmbeddedPostgres
 from spine.stack.temporal_server import EmbeddedTemporal
 from spine.storage import setup_checkpoints
 
 TEMPLATE = "spine_migrated"
+VAULT_KEY = "a-master-secret-of-the-tests-that-keeps-nothing-safe"
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vault_key() -> Iterator[str]:
+    """What processes and commands of ours find in their environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPINE_VAULT_KEY", VAULT_KEY)
+        yield VAULT_KEY
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +68,8 @@ def database_name(postgres: EmbeddedPostgres, migrated_template: str) -> Iterato
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, database_name: str) -> Iterator[Database]:
     """A fresh migrated database with the application's two roles, closed and dropped afterwards."""
-    opened = Database(app_url=postgres.url("spine_app", database_name), relay_url=postgres.url("spine_relay", database_name))
+    addresses = {"app_url": postgres.url("spine_app", database_name), "relay_url": postgres.url("spine_relay", database_name)}
+    opened = Database(**addresses, keyring=Keyring.parse(VAULT_KEY))
     yield opened
     opened.close()
 

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = Field(default=None, description="libpq URL of Dagster's own database")
     langgraph_database_url: SecretStr | None = Field(default=None, description="libpq URL of LangGraph's own database")
 
+    vault_key: SecretStr | None = Field(default=None, description="SECRET[,OLDER…] that wraps people's data keys, see spine.keyring")
+
     temporal_address: str | None = Field(default=None, validation_alias=AliasChoices("temporal_address", "TEMPORAL_ADDRESS"))
     temporal_namespace: str = Field(default="default", validation_alias=AliasChoices("temporal_namespace", "TEMPORAL_NAMESPACE"))
     temporal_ui_url: str | None = None
@@ -61,6 +63,8 @@ class Settings(BaseSettings):
     esign_url: str | None = None
     esign_token: SecretStr | None = None
     esign_webhook_secret: SecretStr | None = Field(default=None, description="whsec_… of Standard Webhooks")
+
+    webhooks_may_be_private: bool = Field(default=False, description="webhooks out may go to private and loopback addresses: development")
 
     model: str | None = Field(default=None, description="init_chat_model name, such as openai:gpt-4o; empty: the deterministic baseline")
     model_base_url: str | None = None

@@ -16,8 +16,8 @@ from spine import budgets
 from spine.audit import Actor
 from spine.budgets import Book, BudgetState, Reservation, Scope
 from spine.db import Database
-from spine.keyring import Keyring
 from spine.errors import BudgetExceeded
+from spine.keyring import Keyring
 from spine.stack.postgres import EmbeddedPostgres
 
 NOON = datetime(2026, 11, 22, 9, tzinfo=UTC)  # 12:00 in Riyadh, a Sunday

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from spine.db import Database
+from spine.keyring import Keyring
 from spine.stack.postgres import EmbeddedPostgres
 from tests.governance.support import Desk
 
@@ -11,11 +12,12 @@ _NAME = "spine_defect_tests"
 
 
 @pytest.fixture(scope="session")
-def defects_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+def defects_database(postgres: EmbeddedPostgres, migrated_template: str, vault_key: str) -> Iterator[Database]:
     """One database for all these tests: each desk is a tenant of its own."""
     with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
         postgres.create_database(connection, _NAME, template=migrated_template)
-    with Database(app_url=postgres.url("spine_app", _NAME), relay_url=postgres.url("spine_relay", _NAME)) as opened:
+    addresses = {"app_url": postgres.url("spine_app", _NAME), "relay_url": postgres.url("spine_relay", _NAME)}
+    with Database(**addresses, keyring=Keyring.parse(vault_key)) as opened:
         yield opened
 
 

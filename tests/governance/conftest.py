@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from spine.db import Database
+from spine.keyring import Keyring
 from spine.stack.postgres import EmbeddedPostgres
 from tests.governance.support import Desk
 
@@ -11,11 +12,12 @@ _NAME = "spine_governance_tests"
 
 
 @pytest.fixture(scope="session")
-def shared_database(postgres: EmbeddedPostgres, migrated_template: str) -> Iterator[Database]:
+def shared_database(postgres: EmbeddedPostgres, migrated_template: str, vault_key: str) -> Iterator[Database]:
     """One database for all these tests: each has a tenant of its own, and the walls between tenants are what keeps them apart."""
     with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
         postgres.create_database(connection, _NAME, template=migrated_template)
-    with Database(app_url=postgres.url("spine_app", _NAME), relay_url=postgres.url("spine_relay", _NAME)) as opened:
+    addresses = {"app_url": postgres.url("spine_app", _NAME), "relay_url": postgres.url("spine_relay", _NAME)}
+    with Database(**addresses, keyring=Keyring.parse(vault_key)) as opened:
         yield opened
 
 
@@ -27,7 +29,8 @@ def superuser_url(shared_database: Database, postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def desk(shared_database: Database) -> Desk:
-    """A new tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail."""
+    """A new tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail, and people who may sign."""
     opened = Desk(shared_database)
     opened.contact()
+    opened.staff("ana", "bob", "cleo", "dana", "approver-0", "approver-1")
     return opened

@@ -1,4 +1,7 @@
-"""`spine contacts list | add | consent | opt-out`: whom automations may write to. Everything else names people by reference only."""
+"""`spine contacts list | add | consent | opt-out | erase | rewrap`: whom automations may write to.
+
+Everything else names people by reference only.
+"""
 
 import re
 from typing import Annotated, Self
@@ -7,13 +10,14 @@ import typer
 from pydantic import BaseModel
 
 from shared.events.keys import contact_ref
-from spine import audit, contacts
+from spine import audit, contacts, vault
 from spine.audit import Actor
 from spine.cli.acting import Acting, Json, acting, print_json, print_table, say, traced
 from spine.contacts import CHANNELS, PURPOSES, KnownContact
 from spine.db import Connection
 from spine.errors import InvalidInput
 from spine.identity import Role
+from spine.vault import erasure
 
 app = typer.Typer(help="Know people, and record what they agreed to.", rich_markup_mode="rich", no_args_is_help=True)
 
@@ -133,6 +137,45 @@ def opt_out(
         tenant_id, now = person.principal.tenant_id, person.clock.now()
         contacts.opt_out(conn, tenant_id=tenant_id, contact_id=who, channel=channel, source=source, now=now)
         _told(conn, person, "contact.opted_out", who, {"channel": channel}, as_json=as_json)
+
+
+@app.command()
+def erase(
+    contact_id: Annotated[str, typer.Argument(metavar="CONTACT", help="The contact's reference.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record: the number of the person's request, never a name.")],
+    as_json: Json = False,
+) -> None:
+    """Erase a person: addresses, texts written to it and the key they were kept under. It cannot be undone; takes an admin's key."""
+    who = _reference(contact_id, None)
+    with acting(Role.ADMIN) as person, traced("contacts erase"), person.transaction() as conn:
+        tenant_id, by = person.principal.tenant_id, Actor(person.principal.actor_type, person.principal.id)
+        done = erasure.erase(conn, tenant_id=tenant_id, contact_id=who, actor=by, reason=reason, now=person.clock.now())
+    if as_json:
+        print_json({"contact_id": done.contact_id, "texts": done.texts, "open_intents": done.open_intents})
+        return
+    say(f"{done.contact_id} is erased: nobody writes to it again; texts taken out: {done.texts}")
+    if done.open_intents:
+        say(f"{done.open_intents} intents that are still open keep their texts and can no longer be sent: erase again when they are closed")
+
+
+@app.command()
+def rewrap() -> None:
+    """Wrap every person's data key anew, once a new master key stands before the old one in SPINE_VAULT_KEY. Takes an admin's key."""
+    with acting(Role.ADMIN) as person, traced("contacts rewrap"), person.transaction() as conn:
+        tenant_id, now = person.principal.tenant_id, person.clock.now()
+        count = vault.rewrap(conn, tenant_id=tenant_id)
+        by = Actor(person.principal.actor_type, person.principal.id)
+        audit.record(
+            conn,
+            tenant_id=tenant_id,
+            actor=by,
+            action="vault.rewrapped",
+            subject_type="vault",
+            subject_id=tenant_id,
+            now=now,
+            detail={"keys": count},
+        )
+    say(f"{count} data keys were wrapped anew: once every tenant's are, take the older master key away")
 
 
 def _reference(contact_id: str | None, account: str | None) -> str:

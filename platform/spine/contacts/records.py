@@ -5,9 +5,10 @@ from datetime import datetime
 
 import phonenumbers
 
+from spine import vault
 from spine.contacts.rules import CHANNELS, PURPOSES
 from spine.db import Connection
-from spine.errors import InvalidInput, NotFound
+from spine.errors import Conflict, InvalidInput, NotFound
 from spine.ids import new_id
 
 _BY_NUMBER = frozenset({"whatsapp", "sms", "phone"})
@@ -16,18 +17,34 @@ _BY_NUMBER = frozenset({"whatsapp", "sms", "phone"})
 def upsert_contact(conn: Connection, *, tenant_id: str, contact_id: str, account: str, email: str | None, phone: str | None = None) -> None:
     """Know a contact, or change what is known; without a `phone` a known number stays. A number is kept as E.164.
 
-    Raises InvalidInput for an id that carries an address, and for what is no telephone number.
+    Address and number are sealed (see `spine.vault`): the row alone tells neither. Raises InvalidInput for an id that carries an
+    address, and for what is no telephone number; Conflict for a person who was erased, by id or by address.
     """
     if "@" in contact_id or not contact_id.strip():
         raise InvalidInput(
             f"contact id {'(an address)' if '@' in contact_id else contact_id!r} is not a reference: use shared.events.keys.contact_ref"
         )
+    number = None if phone is None else phone_number(phone)
     conn.execute(
         "insert into contacts (tenant_id, contact_id, account, email, phone) values (%s, %s, %s, %s, %s) "
         "on conflict (tenant_id, contact_id) do update set account = excluded.account, email = excluded.email, "
         "phone = coalesce(excluded.phone, contacts.phone), updated_at = now()",
-        (tenant_id, contact_id, account, email, None if phone is None else phone_number(phone)),
+        (
+            tenant_id,
+            contact_id,
+            account,
+            _sealed(conn, tenant_id, contact_id, "email", email),
+            _sealed(conn, tenant_id, contact_id, "phone", number),
+        ),
     )
+
+
+def _sealed(conn: Connection, tenant_id: str, contact_id: str, field: str, address: str | None) -> str | None:
+    if not address:
+        return address
+    if vault.is_suppressed(conn, tenant_id=tenant_id, address=address):
+        raise Conflict(f"the {field} given for {contact_id!r} is of somebody who was erased: nobody writes there again, and it is not kept")
+    return vault.seal(conn, tenant_id=tenant_id, subject_id=contact_id, field=field, text=address)
 
 
 def phone_number(text: str, *, region: str = "SA") -> str:
@@ -108,8 +125,22 @@ def known_contacts(
     conn: Connection, *, tenant_id: str, now: datetime, contact_id: str | None = None, limit: int = 100
 ) -> list[KnownContact]:
     """Who is on record, by id, with addresses: whoever shows them asks for whom."""
-    rows = conn.execute(_KNOWN, {"tenant": tenant_id, "now": now, "contact": contact_id, "limit": limit})
-    return [KnownContact(**{**row, "consents": tuple(row["consents"]), "opted_out": tuple(row["opted_out"])}) for row in rows]
+    rows = conn.execute(_KNOWN, {"tenant": tenant_id, "now": now, "contact": contact_id, "limit": limit}).fetchall()
+    emails, phones = (
+        vault.unseal_all(conn, tenant_id=tenant_id, field=field, sealed={row["contact_id"]: row[field] for row in rows})
+        for field in ("email", "phone")
+    )
+    return [
+        KnownContact(
+            contact_id=(who := row["contact_id"]),
+            account=row["account"],
+            email=emails[who],
+            phone=phones[who],
+            consents=tuple(row["consents"]),
+            opted_out=tuple(row["opted_out"]),
+        )
+        for row in rows
+    ]
 
 
 def address_of(conn: Connection, tenant_id: str, contact_id: str) -> str:
@@ -128,5 +159,5 @@ def contact_address(conn: Connection, tenant_id: str, contact_id: str, channel: 
     row = conn.execute("select email, phone from contacts where tenant_id = %s and contact_id = %s", (tenant_id, contact_id)).fetchone()
     if row is None:
         return None
-    found = row["phone"] if channel in _BY_NUMBER else row["email"]
-    return str(found) if found else None
+    field = "phone" if channel in _BY_NUMBER else "email"
+    return vault.unseal(conn, tenant_id=tenant_id, subject_id=contact_id, field=field, sealed=row[field])

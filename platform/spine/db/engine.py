@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from spine.errors import Misconfigured, TenantMismatch
+from spine.keyring import Keyring, entrust
 from spine.settings import Settings
 
 type_of_row = dict[str, Any]
@@ -21,16 +22,18 @@ class Database:
     Rows come back as dictionaries. A block that raises rolls back; a block that ends commits.
     """
 
-    def __init__(self, app_url: str, relay_url: str | None = None, *, max_size: int = 16) -> None:
+    def __init__(self, app_url: str, relay_url: str | None = None, *, max_size: int = 16, keyring: Keyring | None = None) -> None:
+        """`keyring` opens what `spine.vault` sealed, on tenants' connections only; without one, addresses are neither kept nor read."""
         self.app_url = app_url
         self.relay_url = relay_url
-        self._app = _pool(app_url, max_size)
+        self._app = _pool(app_url, max_size, keyring)
         self._relay = _pool(relay_url, max_size) if relay_url else None
 
     @classmethod
     def from_settings(cls, settings: Settings, *, max_size: int = 16) -> Self:
         relay = settings.database_relay_url
-        return cls(settings.require("database_url"), relay.get_secret_value() if relay else None, max_size=max_size)
+        keyring = Keyring.parse(settings.vault_key.get_secret_value()) if settings.vault_key else None
+        return cls(settings.require("database_url"), relay.get_secret_value() if relay else None, max_size=max_size, keyring=keyring)
 
     @contextmanager
     def tenant(self, tenant_id: str) -> Iterator[Connection]:
@@ -60,7 +63,7 @@ class Database:
         self.close()
 
 
-def _pool(url: str, max_size: int) -> ConnectionPool[Connection]:
+def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> ConnectionPool[Connection]:
     return ConnectionPool(
         url,
         min_size=1,
@@ -69,6 +72,7 @@ def _pool(url: str, max_size: int) -> ConnectionPool[Connection]:
         timeout=10,
         connection_class=psycopg.Connection[type_of_row],
         kwargs={"row_factory": dict_row},
+        configure=(lambda connection: entrust(connection, keyring)) if keyring else None,
     )
 
 

@@ -73,6 +73,7 @@ class _Planner:
             "SPINE_GATEWAY_URL": settings.gateway_url or f"http://{self._local('gateway')}",
             "DAGSTER_HOME": str(settings.home / "dagster"),
             "DAGSTER_GRPC_MAX_WORKERS": str(dagster_home.GRPC_WORKERS),
+            "SPINE_VAULT_KEY": _vault_key(settings),
             "LANGGRAPH_STRICT_MSGPACK": "true",  # without it checkpoint bytes can import and call any Python callable (traps 38)
             "PYTHONUNBUFFERED": "1",
         }
@@ -250,6 +251,11 @@ class _SinceStart:
         # Asked first within a tenth of a second of the start, long before any of these processes has loaded its modules.
         since = self._first_asked.setdefault(pid, datetime.now(UTC) - timedelta(seconds=0.1))
         return self._seen(since)
+
+
+def _vault_key(settings: Settings) -> str:
+    """Given, or of this home and made once: losing it loses every address that was kept under it."""
+    return settings.vault_key.get_secret_value() if settings.vault_key else read_or_make_secret(settings.home, "vault-key")
 
 
 def _ignoring_pid(probe: Callable[[], bool | str], _pid: int) -> bool | str:

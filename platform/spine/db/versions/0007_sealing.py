@@ -55,7 +55,7 @@ def _vault() -> None:
             created_at timestamptz not null default now(),
             destroyed_at timestamptz,
             primary key (tenant_id, subject_id),
-            check ((wrapped is null) = (destroyed_at is not null))
+            check (destroyed_at is null or wrapped is null)
         )
         """
     )
