@@ -34,6 +34,7 @@ from spine.routing import RunDataJob, event_types, tracks_in_use
 from spine.settings import Settings
 from spine.telemetry import setup_telemetry
 from spine.temporal import TemporalLoop
+from spine.webhooks_out.deliver import take_turn
 
 STANDBY, WORK = timedelta(seconds=20), timedelta(seconds=10)  # together half of the 60 s that a tick may take (trap 7)
 _PATIENCE = timedelta(seconds=3)  # for a call to Temporal, the SDK's own retries included: beyond it the event waits, not the tick
@@ -108,6 +109,30 @@ def member(track: Track, letter: str) -> dg.SensorDefinition:
             context.log.warning("dead letter: %s", line)
         if report.unavailable:  # a red tick: somebody should look, though nothing is lost
             raise ProviderUnavailable(f"{report}; {report.unavailable}; the events wait and are tried again")
+        return dg.SkipReason(str(report))
+
+    return tick
+
+
+def teller(letter: str) -> dg.SensorDefinition:
+    """One of the two members that tell webhook endpoints what happened; like a track's, so that no gap is longer than a tick's."""
+
+    @dg.sensor(
+        name=f"webhooks_{letter}",
+        description="Posts events to the tenants' webhook endpoints as they are committed, and again until they are taken. "
+        "Skipped is its usual answer: what became of each delivery is in `spine webhooks deliveries`.",
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def tick() -> dg.SkipReason:
+        here = platform()
+        report = take_turn(
+            here.database,
+            here.settings.business_clock(),
+            may_be_private=here.settings.webhooks_may_be_private,
+            standby=STANDBY,
+            work=WORK,
+        )
         return dg.SkipReason(str(report))
 
     return tick
@@ -237,7 +262,7 @@ def _figures(now: Standing) -> dict[str, dg.MetadataValue]:
 
 def definitions(tracks: Sequence[Track]) -> dg.Definitions:
     """The location's composition root: two members a track."""
-    members = [member(track, letter) for track in tracks for letter in "ab"]
+    members = [*(member(track, letter) for track in tracks for letter in "ab"), *(teller(letter) for letter in "ab")]
     return dg.Definitions(assets=[approvals], asset_checks=[none_past_breach], sensors=[*members, observe_commitments, observe_approvals])
 
 

@@ -153,7 +153,8 @@ def test_a_data_job_is_launched_once_for_its_run_key(instance: dg.DagsterInstanc
 def test_every_track_in_use_has_two_members_that_are_on_from_the_start() -> None:
     loaded = triggers.definitions([Track.REVENUE, Track.TRUST])
     sensors = {sensor.name: sensor for sensor in loaded.sensors or []}
-    assert set(sensors) == {"revenue_a", "revenue_b", "trust_a", "trust_b", "observe_commitments", "observe_approvals"}
+    own = {"observe_commitments", "observe_approvals", "webhooks_a", "webhooks_b"}
+    assert set(sensors) == {"revenue_a", "revenue_b", "trust_a", "trust_b"} | own
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     dg.Definitions.validate_loadable(loaded)
 
