@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from shared.events import Severity, Verdict
-from spine import audit, sweeper
+from spine import audit, directory, sweeper
 from spine.audit import seals
 from spine.errors import InvalidInput
 from spine.identity import Role, issue_key
 from spine.sweeper import CHECKS, Swept
-from tests.governance.support import Desk
+from tests.governance.support import WORKFLOW, Desk
 
 REAL_NOW = datetime.now(UTC)
 Plant = Callable[[Desk], str]
@@ -159,6 +159,7 @@ def test_every_check_is_planted_somewhere_here() -> None:
 def test_a_desk_at_work_has_no_findings(desk: Desk) -> None:
     """Proposed, approved, rejected, expired, edited, cancelled, done, failed: nothing of it is a finding."""
     people(desk, "ana", "bob", "cleo")
+    desk.staff("ana", "bob", "cleo")
     desk.propose()
     desk.execute(desk.runnable().intent_id)
     desk.decide(desk.propose().approval_id, "ana", Verdict.REJECT)
@@ -200,12 +201,15 @@ def test_what_comes_back_is_a_new_finding(desk: Desk) -> None:
 
 def test_the_requester_and_who_has_decided_are_nobodys_owner(desk: Desk) -> None:
     """Two must sign a contract: one has, and the other one left."""
-    people(desk, "ana", "bob")
+    desk.staff("ana", "bob")
     asked = desk.propose("send_contract_for_signature")
     desk.decide(asked.approval_id, "ana")
     assert codes(swept(desk)) == []
-    desk.sql("update api_keys set revoked_at = now() where principal_id = 'bob'")
-    assert codes(swept(desk)) == ["approval-without-owner"]
+    with desk.database.tenant(desk.tenant) as conn:
+        directory.remove(conn, tenant_id=desk.tenant, person="bob", actor=WORKFLOW, clock=desk.clock)
+    [found] = swept(desk).standing
+    assert (found.code, found.about) == ("approval-without-owner", asked.approval_id)
+    assert "legal" in found.detail
 
 
 def test_findings_come_in_pages_and_a_foreign_cursor_is_refused(desk: Desk) -> None:

@@ -19,7 +19,7 @@ from spine.audit import Actor
 from spine.db import Connection
 from spine.deadletters.records import Plane
 from spine.errors import InvalidInput, NotFound
-from spine.telemetry import scrub
+from spine.redact import redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def reset(conn: Connection, *, cause: Cause, actor: Actor, reason: str, now: dat
             f"no circuit is open for code {cause.error_code!r} of {cause.consumer!r} on plane {cause.plane!r}: "
             "`spine dead-letters circuits` shows those there are"
         )
-    _audit(conn, cause, "circuit.reset", actor, now, Severity.V1, why=scrub(reason))
+    _audit(conn, cause, "circuit.reset", actor, now, Severity.V1, why=redact(reason))
     conn.execute("select pg_notify('spine_events', '')")
 
 

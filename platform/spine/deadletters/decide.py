@@ -12,7 +12,7 @@ from spine.deadletters import planes
 from spine.deadletters.records import DeadLetter, State
 from spine.deadletters.store import show
 from spine.errors import Conflict, InvalidInput
-from spine.telemetry import scrub
+from spine.redact import redact
 
 
 def retry(conn: Connection, *, tenant_id: str, dead_letter_id: UUID, actor: audit.Actor, reason: str, now: datetime) -> DeadLetter:
@@ -79,7 +79,7 @@ def _resolve(
     conn.execute(
         "update dead_letters set state = %s, resolved_at = %s, resolved_by = %s, resolution = %s, successor = %s "
         "where tenant_id = %s and dead_letter_id = %s",
-        (to, now, actor.id, scrub(reason), successor, letter.tenant_id, letter.dead_letter_id),
+        (to, now, actor.id, redact(reason), successor, letter.tenant_id, letter.dead_letter_id),
     )
     audit.record(
         conn,
@@ -90,6 +90,6 @@ def _resolve(
         subject_id=letter.reference,
         now=now,
         correlation_id=letter.correlation_id,
-        detail={"consumer": letter.consumer, "code": letter.error_code, "why": scrub(reason), **(detail or {})},
+        detail={"consumer": letter.consumer, "code": letter.error_code, "why": redact(reason), **(detail or {})},
     )
     return show(conn, tenant_id=letter.tenant_id, dead_letter_id=letter.dead_letter_id)

@@ -12,11 +12,10 @@ from shared.events import ActorType, Severity
 from spine import audit
 from spine.db import Connection
 from spine.deadletters.records import DeadLetter, Filter, Plane, State
-from spine.deadletters.scrubbing import scrubbed
 from spine.errors import NotFound
 from spine.ids import derived_id
 from spine.paging import Page, page_of, place_of
-from spine.telemetry import scrub
+from spine.redact import redact, redacted
 
 MOST_TEXT = 2000  # characters of an error that are kept: a driver's message may quote a whole statement
 
@@ -52,7 +51,7 @@ def add(
     """Write what was given up, with its audit row, in the caller's transaction. Returns the letter's id.
 
     (tenant, plane, consumer, reference) is its identity: what dies again opens the same letter, with its attempts added up.
-    Error and body are scrubbed of what is secret or personal. Whether it has to die at all while many others do is for the
+    Error and body are redacted of what is secret or personal. Whether it has to die at all while many others do is for the
     caller to ask before: `spine.deadletters.circuits.hold`.
     """
     dead_letter_id = derived_id(tenant_id, plane, consumer, reference)
@@ -66,9 +65,9 @@ def add(
             "consumer": consumer,
             "correlation_id": correlation_id,
             "error_code": error_code,
-            "error": scrub(error)[:MOST_TEXT],
+            "error": redact(error)[:MOST_TEXT],
             "attempts": attempts,
-            "body": Jsonb(scrubbed(dict(body))),
+            "body": Jsonb(redacted(dict(body))),
             "now": now,
         },
     )

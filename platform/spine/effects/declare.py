@@ -18,7 +18,7 @@ from spine.errors import Conflict, IllegalMove, InvalidInput, NotAllowed
 from spine.intents import store
 from spine.intents.records import Intent
 from spine.intents.states import IntentState
-from spine.telemetry import scrub
+from spine.redact import redact
 
 UNDER_WAY = timedelta(minutes=3)
 """Real time in which an attempt may still be with the provider; the worker bounds it at two minutes."""
@@ -58,15 +58,15 @@ def declare_outcome(
     refuse_under_way(conn, intent, clock)
     token = ledger.take_over(conn, intent)  # an attempt that comes back later writes nothing any more
     declared = store.about(
-        intent, actor, "effect.outcome_declared", Severity.V1, {"outcome": outcome, "reference": reference, "why": scrub(reason)}
+        intent, actor, "effect.outcome_declared", Severity.V1, {"outcome": outcome, "reference": reference, "why": redact(reason)}
     )
     audit.record_all(conn, [declared], tenant_id=tenant_id, now=clock.now())
     match outcome:
         case "completed":
-            receipt = {"reference": reference, "declared_by": actor.id, "why": scrub(reason)}
+            receipt = {"reference": reference, "declared_by": actor.id, "why": redact(reason)}
             settle.completed(conn, intent, token, receipt, {}, reconciled=False, actor=actor, clock=clock)
         case "failed":
-            settle.failed(conn, intent, token, DECLARED, f"declared by {actor.id}: {scrub(reason)}", actor=actor, clock=clock)
+            settle.failed(conn, intent, token, DECLARED, f"declared by {actor.id}: {redact(reason)}", actor=actor, clock=clock)
         case other:
             assert_never(other)
     return store.read(conn, tenant_id, intent_id)

@@ -17,7 +17,8 @@ from spine.db import Connection
 from spine.errors import InvalidInput
 from spine.ids import new_id
 from spine.policy.table import PolicyTable
-from spine.telemetry import current_traceparent, scrub
+from spine.redact import redact
+from spine.telemetry import current_traceparent
 
 SOURCE = "/spine/governance"
 
@@ -119,7 +120,7 @@ def check_target(scope: Scope, target: str, *, tenant_id: str, automations: Coll
 def _reason(reason: str, verb: str) -> str:
     if not reason.strip():
         raise InvalidInput(f"a kill switch is {verb} for a reason: say which, for those who find it")
-    return scrub(reason.strip())
+    return redact(reason.strip())
 
 
 def _tell(

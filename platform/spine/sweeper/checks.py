@@ -4,12 +4,14 @@ Severities are those of domain.md §11.3: V1 is ours and mends itself or can wai
 connector down), V3 is what a regulator may ask about (something was done, or may be done, that a person had stopped).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, LiteralString
 
 from shared.events import Severity
+from spine import approvals, directory
 from spine.clock import Clock
 from spine.db import Connection
 
@@ -40,15 +42,32 @@ class Observation:
     detail: str
 
 
+Finder = Callable[[Connection, Mapping[str, Any]], Iterable[Mapping[str, Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`query` gives rows of `about` and `detail`. It may use `tenant`, `now`, `real_now` and the name of each limit: the moment so
-    far back, in business time, and with `_real` in real time."""
+    """`query`, or a function, gives rows of `about` and `detail`. It may use `tenant`, `now`, `real_now` and the name of each limit:
+    the moment so far back, in business time, and with `_real` in real time."""
 
     code: str
     severity: Severity
     meaning: str
-    query: LiteralString
+    query: LiteralString | Finder
+
+
+def _without_owner(conn: Connection, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Asked of the directory, one request after the other: what it takes to sign is its to know."""
+    for approval in approvals.listing(conn, tenant_id=given["tenant"], limit=_MOST).items:
+        signers = directory.who_can_sign(conn, approval, now=given["now"])
+        if not signers.enough:
+            wanted = ", ".join(dict.fromkeys((*approval.roles, *approval.must_include)))
+            nobody = f", nobody for {', '.join(signers.nobody_for)}" if signers.nobody_for else ""
+            there = len(signers.people)
+            yield {
+                "about": approval.approval_id,
+                "detail": f"it takes {approval.approvals_remaining} more of {wanted}; {there} could still sign{nobody}",
+            }
 
 
 CHECKS: Sequence[Check] = (
@@ -112,34 +131,7 @@ CHECKS: Sequence[Check] = (
         "approval-without-owner",
         Severity.V2,
         "an approval waits for people who are not there: too few could still give it",
-        """
-        with people as (
-            select distinct principal_id as person, role from api_keys
-            where tenant_id = %(tenant)s and revoked_at is null and (expires_at is null or expires_at > %(real_now)s)
-              and actor_type = 'human' and role in ('approver', 'admin')
-        ), acting as (
-            select function, case when absent_from <= %(now)s and absent_until > %(now)s then delegate else person end as person
-            from approvers where tenant_id = %(tenant)s and active
-        ), waiting as (
-            select a.approval_id, a.roles, a.must_include, a.requested_by, a.approvers_needed - (
-                select count(*) from approval_decisions d
-                where d.tenant_id = a.tenant_id and d.approval_id = a.approval_id and d.verdict = 'approve') as needed,
-                array(select d.decided_by from approval_decisions d
-                      where d.tenant_id = a.tenant_id and d.approval_id = a.approval_id) as decided
-            from approvals a where a.tenant_id = %(tenant)s and a.state = 'pending'
-        ), able as (
-            select w.*, (
-                select count(distinct p.person) from people p
-                where p.person <> w.requested_by and p.person <> all(w.decided)
-                  and ('approver' = any(w.roles) or exists (
-                      select from acting a where a.person = p.person and (a.function = any(w.roles) or a.function = any(w.must_include))))
-            ) as there
-            from waiting w
-        )
-        select approval_id::text as about,
-               'it takes ' || needed || ' of ' || array_to_string(roles, ', ') || '; ' || there || ' could still decide' as detail
-        from able where there < needed
-        """,
+        _without_owner,
     ),
     Check(
         "reservation-kept",
@@ -194,7 +186,7 @@ def look(conn: Connection, *, tenant_id: str, clock: Clock, real_now: datetime, 
     given = {"tenant": tenant_id, "now": clock.now(), "real_now": real_now, **dict(_moments(limits or Limits(), clock, real_now))}
     found: list[Observation] = []
     for check in CHECKS:
-        rows = conn.execute(check.query, given).fetchmany(_MOST)
+        rows = list(islice(check.query(conn, given) if callable(check.query) else conn.execute(check.query, given), _MOST))
         found += (Observation(code=check.code, about=row["about"][:200], severity=check.severity, detail=row["detail"]) for row in rows)
     return found
 
