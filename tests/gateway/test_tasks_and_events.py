@@ -25,7 +25,7 @@ def test_a_task_is_on_the_log_with_its_audit_row_and_says_where_to_look(door: Do
     assert event["event"]["actortype"] == "human"
     assert door.count("audit_log", "action = 'task.requested' and actor_id = 'omar'") == 1
     planes = {step["plane"] for step in door.get(answer.headers["location"]).json()["steps"]}
-    assert planes == {"events", "audit"}
+    assert planes == {"intents", "events", "audit"}
 
 
 BAD_TASKS: list[tuple[dict[str, Any], int, str, str]] = [

@@ -100,7 +100,7 @@ def _call(method: str, path: str, operation: Mapping[str, Any], document: Mappin
 
 def _bodies(operation: Mapping[str, Any], document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    refs = [one["$ref"].rpartition("/")[2] for one in schema.get("anyOf", [schema] if schema else [])]
+    refs = [one["$ref"].rpartition("/")[2] for one in schema.get("oneOf", schema.get("anyOf", [schema] if schema else []))]
     return [document["components"]["schemas"][ref] for ref in refs]
 
 

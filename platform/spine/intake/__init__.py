@@ -6,7 +6,7 @@ caller's transaction: the event, and the audit row that says who told us. Nothin
 
 from spine.intake.decisions import take_decision
 from spine.intake.facts import OWN_DOMAINS, Fact, Taken, event_type_of, publish_fact
-from spine.intake.tasks import TaskTaken, request_task
+from spine.intake.tasks import Task, TaskTaken, request_task
 from spine.intake.webhooks import WEBHOOK_PROVIDERS, WebhookTaken, take_webhook
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "WEBHOOK_PROVIDERS",
     "Fact",
     "Taken",
+    "Task",
     "TaskTaken",
     "WebhookTaken",
     "event_type_of",

@@ -14,6 +14,8 @@ from spine.db import Connection, Database
 from spine.errors import InvalidInput, SchemaViolation, SpineError
 from spine.identity import Principal
 from spine.intake.flow import flow_of_approval, inside
+from spine.intake.tasks import task_of, validated
+from spine.intents.internal import START_AUTOMATION
 from spine.policy import PolicyTable
 from spine.registry import Registry
 
@@ -46,6 +48,8 @@ def take_decision(
         raise InvalidInput("'reason': a reject says why, for whoever proposed it and for the record")
 
     def validate(action: str, payload: Mapping[str, Any]) -> None:
+        if action == START_AUTOMATION:
+            validated(task_of(payload), principal.tenant_id, registry, asked_by=principal.id)
         for plugin in registry.plugins.values():
             if (model := plugin.actions.get(action)) is not None:
                 try:

@@ -1,11 +1,12 @@
 """POST /v1/events: tell a fact. GET /v1/events: read the log."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Discriminator, Field, Tag
 
 from spine import eventlog
 from spine.eventlog import Place, Recorded
@@ -76,6 +77,18 @@ class CloudEventBody(Strict):
         )
 
 
+def _form(given: Any) -> str:
+    """Which of the two it is: a CloudEvent says so itself. So a refusal speaks of that form's fields and not of both."""
+    is_cloud_event = isinstance(given, CloudEventBody) or (isinstance(given, Mapping) and "specversion" in given)
+    return "cloudevent" if is_cloud_event else "fact"
+
+
+EventBody = Annotated[
+    Annotated[CloudEventBody, Tag("cloudevent")] | Annotated[FactBody, Tag("fact")],
+    Discriminator(_form),
+]
+
+
 class EventAccepted(View):
     """`new` is False when this source had told this event before."""
 
@@ -86,7 +99,7 @@ class EventAccepted(View):
 
 
 @router.post("/events", status_code=202, response_model=EventAccepted)
-def post_event(body: CloudEventBody | FactBody, visit: Visiting) -> JSONResponse:
+def post_event(body: EventBody, visit: Visiting) -> JSONResponse:
     """Tell a fact: in our terms, or as a CloudEvent in structured mode. 202: it is on the log, and nothing has come of it yet."""
     request_id = visit.correlate(body.correlation_id)
 

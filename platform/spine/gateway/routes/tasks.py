@@ -6,11 +6,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from spine.errors import PolicyDenied
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body, CorrelationId, Line
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
-from spine.intake import request_task
+from spine.intake import Task, request_task
+from spine.intents import IntentState
 from spine.views import View
 
 router = APIRouter(tags=["tasks"])
@@ -28,37 +30,49 @@ class TaskBody(Body):
 
 
 class TaskAccepted(View):
-    event_id: str
-    correlation_id: str
+    """`state`: completed (it is on the log, as `event_id`) or awaiting_approval (`approval_id` says where people decide)."""
+
+    intent_id: str
+    state: IntentState
     automation: str
     key: str
     workflow_id: str
+    correlation_id: str
+    event_id: str | None
+    approval_id: str | None
 
 
 @router.post("/tasks", status_code=202, response_model=TaskAccepted)
 def post_task(body: TaskBody, visit: Visiting) -> JSONResponse:
-    """Ask for an automation to run. 202: it is on the log; `Location` shows what becomes of it."""
+    """Ask for an automation to run. 202: it is on the log, or waits for people; `Location` shows what becomes of it.
+
+    403 `policy-denied` when the gate says no: `reason` is its code, and the intent is on record as denied.
+    """
     correlation_id = visit.correlate(body.correlation_id)
 
     def ask(work: Work) -> Answer:
         taken = request_task(
             work.conn,
+            Task(automation=body.automation, key=body.key, payload=body.payload, correlation_id=correlation_id),
             principal=work.principal,
             registry=work.services.registry,
+            policy=work.services.policy,
             clock=work.services.clock,
-            automation=body.automation,
-            key=body.key,
-            payload=body.payload,
-            correlation_id=correlation_id,
-            call_id=work.call_id,
         )
+        visit.correlate(taken.correlation_id)
+        if taken.state is IntentState.DENIED:
+            (why,) = taken.reasons
+            return visit.denied(PolicyDenied.code, why.text, reason=why.code, intent_id=taken.intent_id)
         accepted = TaskAccepted(
-            event_id=taken.event_id,
-            correlation_id=correlation_id,
+            intent_id=taken.intent_id,
+            state=taken.state,
             automation=taken.automation,
             key=taken.key,
             workflow_id=taken.runs_as,
+            correlation_id=taken.correlation_id,
+            event_id=taken.event_id,
+            approval_id=taken.approval_id,
         )
-        return Answer(status=202, body=accepted.model_dump(mode="json"), headers={"Location": f"/v1/journeys/{correlation_id}"})
+        return Answer(status=202, body=accepted.model_dump(mode="json"), headers={"Location": f"/v1/journeys/{taken.correlation_id}"})
 
     return answered(visit.once(Role.OPERATOR, body.model_dump(mode="json"), ask))
