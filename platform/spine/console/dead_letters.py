@@ -13,6 +13,7 @@ from spine import deadletters
 from spine.audit import Actor
 from spine.console.forms import Posted, Posting
 from spine.console.listing import ROWS, given, named, one_of, show
+from spine.console.render import words_here
 from spine.console.session import PageWork, Visiting, redirect, went_to
 from spine.console.words import say
 from spine.deadletters import PLANES, DeadLetter, Filter, Plane, State, circuits
@@ -166,7 +167,7 @@ def post_verdict(
     """Try it again, as it is or mended, or give it up. What does not fit is said on the page, with everything as it was typed."""
     reason = form.first("reason").strip() or (AGAIN if verdict == "retry" else "")
     if not reason:
-        return _shown(request, visit, dead_letter_id, form=form, wrong={verdict: _WHY_NEEDED}, status=422)
+        return _shown(request, visit, dead_letter_id, form=form, wrong={verdict: words_here(request).of(_WHY_NEEDED)}, status=422)
 
     def decide(work: PageWork) -> Answer:
         which = _id(dead_letter_id)
@@ -191,10 +192,9 @@ def post_verdict(
 
     try:
         return redirect(visit.once(Role.OPERATOR if verdict == "retry" else Role.APPROVER, form, decide))
-    except NotJson as error:
-        return _shown(request, visit, dead_letter_id, form=form, wrong={verdict: error.text}, why=error.why, status=422)
     except InvalidInput as error:  # also what breaks the event's schema; nothing was written, and nothing typed is lost
-        return _shown(request, visit, dead_letter_id, form=form, wrong={verdict: str(error)}, status=422)
+        said = words_here(request).of(error.text, why=error.why) if isinstance(error, NotJson) else str(error)
+        return _shown(request, visit, dead_letter_id, form=form, wrong={verdict: said}, status=422)
 
 
 class NotJson(InvalidInput):
@@ -233,7 +233,6 @@ def _shown(
     *,
     form: Posted | None = None,
     wrong: Mapping[str, str] | None = None,
-    why: str = "",
     status: int = 200,
 ) -> Response:
     with visit.reading() as work:
@@ -250,7 +249,6 @@ def _shown(
         about_part=EDITABLE.get(letter.plane, ""),
         typed={name: form.first(name) if form else "" for name in ("reason", "body")},
         wrong={**dict.fromkeys(("retry", "edit", "discard"), ""), **(wrong or {})},
-        why=why,
         again=AGAIN,
         done=_done(request),
     )

@@ -39,7 +39,8 @@ def get_journey(
     services = visit.services
     with visit.reading() as work:
         found = journeys.journey(work.conn, work.tenant_id, correlation_id, clock=services.clock)
-    lines = story.told(found, words_here(request), everything=all)
+    words = words_here(request)
+    lines = story.told(found, words, everything=all)
     return show(
         request,
         work.visitor,
@@ -49,7 +50,7 @@ def get_journey(
         hidden=len(found.steps) - len(lines),
         everything=all,
         subject=_subject(found),
-        lasted=found.steps[-1].time - found.steps[0].time,
+        lasted=story.length(found.steps[-1].time - found.steps[0].time, words),
         runs=[(one, run_url(services.settings, one)) for one in found.run_ids],
         workflows=[(one, workflow_url(services.settings, one)) for one in found.workflow_ids],
         dagster=services.settings.dagster_url is not None,

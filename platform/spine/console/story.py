@@ -77,14 +77,20 @@ _MOVES: Mapping[str, str] = {
 }
 # What the line says already, in the step that the row or the event bears witness to.
 _TOLD_ELSEWHERE = frozenset(
-    {"intent.proposed", "intent.judged", "approval.requested", "approval.decided", "approval.consumed", "event.published", "task.requested"}
+    {
+        *("intent.proposed", "intent.judged", "event.published", "task.requested", "approval.requested", "approval.decided"),
+        *("approval.approved", "approval.edited", "approval.rejected", "approval.expired", "approval.consumed"),
+    }
 )
 _ANNOUNCEMENTS = frozenset({"approval.requested", "approval.resolved", "effect.recorded"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A step as the page shows it. `text` is translated, with names set apart; `after` is the time since the line above."""
+    """A step as the page shows it. `text` is translated, with names set apart; `after` is the time since the line above.
+
+    `cause` is empty when there is none, and when it is the line above anyway.
+    """
 
     step: Step
     text: str
@@ -92,8 +98,8 @@ class Line:
     kind: str
     tone: str
     depth: int
-    after: timedelta | None
-    lasted: timedelta | None
+    after: str
+    lasted: str
     cause: str
     is_new_day: bool
 
@@ -103,6 +109,7 @@ def told(found: Journey, words: Words, *, everything: bool) -> list[Line]:
     by_id = {step.step_id: step for step in found.steps}
     steps = [step for step in found.steps if everything or not repeats(step)]
     steps.sort(key=lambda step: (step.time, depth_of(step, by_id)))
+    above = ""
     lines: list[Line] = []
     before: datetime | None = None
     for step in steps:
@@ -113,15 +120,30 @@ def told(found: Journey, words: Words, *, everything: bool) -> list[Line]:
                 more=_more(step, words),
                 kind=step.kind,
                 tone=tone(step),
-                depth=depth_of(step, by_id),
-                after=None if before is None or step.time - before < timedelta(seconds=1) else step.time - before,
-                lasted=_lasted(step),
-                cause=_cause(step, by_id, words),
+                depth=min(depth_of(step, by_id), _DEEPEST),
+                after="" if before is None else length(step.time - before, words),
+                lasted=length(_lasted(step), words),
+                cause="" if step.because_of == above else _cause(step, by_id, words),
                 is_new_day=before is None or words.day(before) != words.day(step.time),
             )
         )
-        before = step.time
+        before, above = step.time, step.step_id
     return lines
+
+
+def length(lasted: timedelta | None, words: Words) -> str:
+    """A duration in its two largest units, `1 hour 30 minutes`; nothing for what took less than a second."""
+    left = int(lasted.total_seconds()) if lasted is not None else 0
+    parts = []
+    for unit in (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)):
+        count, left = divmod(left, int(unit.total_seconds()))
+        if count:
+            parts.append(words.duration(unit * count))
+        elif parts:
+            break
+    if len(parts) < 2:
+        return "".join(parts)
+    return words.of(say("%(larger)s %(smaller)s"), larger=parts[0], smaller=parts[1])
 
 
 def sentence(step: Step, words: Words) -> str:
@@ -218,16 +240,16 @@ def tone_of_state(state: str | None) -> str:
 
 
 def depth_of(step: Step, by_id: Mapping[str, Step]) -> int:
-    """How many causes stand between this step and the first one, as far as the page can show it. A circle ends itself."""
+    """How many causes stand between this step and the first one. A circle ends itself."""
     depth, seen, cause = 0, {step.step_id}, by_id.get(step.because_of or "")
-    while cause is not None and cause.step_id not in seen and depth < _DEEPEST:
+    while cause is not None and cause.step_id not in seen:
         seen.add(cause.step_id)
         depth, cause = depth + 1, by_id.get(cause.because_of or "")
     return depth
 
 
 def _cause(step: Step, by_id: Mapping[str, Step], words: Words) -> str:
-    """The cause in words; empty when there is none, or when the line is about the same thing anyway."""
+    """The cause in words. A run is none: its event says so by standing under it."""
     cause = by_id.get(step.because_of or "")
     return "" if cause is None or cause.kind == "run" else sentence(cause, words)
 

@@ -51,11 +51,15 @@ def journey(conn: Connection, tenant_id: str, correlation_id: str, *, clock: Bus
 
 
 def _caused(steps: list[Step]) -> Iterator[Step]:
-    """A cause that is not on this line, or that only points back at itself, is none."""
+    """A cause that is not on this line, or that only points back at itself, is none. A revision comes of the edit that made it."""
     known = {step.step_id for step in steps}
+    edits = {step.ids["intent_id"]: step.step_id for step in steps if step.kind == "decision" and step.detail.get("verdict") == "edit"}
     for step in steps:
-        told = step.because_of in known and step.because_of != step.step_id
-        yield step if told or step.because_of is None else step.model_copy(update={"because_of": None})
+        cause = edits.get(step.ids.get("supersedes", "")) if step.kind == "intent" else None
+        cause = cause or step.because_of
+        if cause not in known or cause == step.step_id:
+            cause = None
+        yield step if cause == step.because_of else step.model_copy(update={"because_of": cause})
 
 
 def _runs(steps: Iterable[Step]) -> list[Step]:
