@@ -8,10 +8,24 @@ It works without JavaScript; `static/console.js` only makes it quicker to the ha
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse, Response
 
-from spine.console import entrance, inbox, journeys, refusals, static_files
+from spine.console import (
+    approval,
+    audit,
+    automations,
+    budgets,
+    dead_letters,
+    entrance,
+    inbox,
+    intents,
+    journeys,
+    live,
+    provider,
+    refusals,
+    static_files,
+)
 from spine.console.guard import Guard
 
-_PAGES = (inbox, journeys, entrance, static_files)
+_PAGES = (inbox, approval, journeys, intents, automations, dead_letters, budgets, audit, live, provider, entrance, static_files)
 
 
 def install(app: FastAPI) -> None:

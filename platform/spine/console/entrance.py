@@ -14,13 +14,15 @@ from spine import audit
 from spine.audit import Actor
 from spine.console.forms import Posting, check_csrf, local
 from spine.console.render import THEME_COOKIE, THEMES, page
-from spine.console.session import Visiting, close_session, forget, is_secure, keep, open_session, redirect, split, visitor_of
 from spine.console.session import COOKIE as SESSION_COOKIE
+from spine.console.session import Visiting, close_session, forget, is_secure, keep, open_session, redirect, split, visitor_of
 from spine.console.words import COOKIE as LANGUAGE_COOKIE
 from spine.console.words import LANGUAGES, say
 from spine.errors import NotAuthenticated
+from spine.gateway.auth import services_of
 from spine.gateway.services import Services
 from spine.identity import principal_of, tenant_of
+from spine.identity.login import is_offered
 
 router = APIRouter()
 _log = logging.getLogger(__name__)
@@ -46,23 +48,23 @@ class Attempts:
 
 
 @router.get("/login")
-def get_login(request: Request, next: Annotated[str, Query()] = "") -> Response:  # noqa: A002 - the parameter's public name
-    return _login(request, after=local(next))
+def getlogin_page(request: Request, next: Annotated[str, Query()] = "") -> Response:  # noqa: A002 - the parameter's public name
+    return login_page(request, after=local(next))
 
 
 @router.post("/login")
-def post_login(request: Request, visit: Visiting, form: Posting) -> Response:
+def postlogin_page(request: Request, visit: Visiting, form: Posting) -> Response:
     """Open a session for whoever presents a key that holds. What fails says the same whatever was wrong."""
     after, attempts, address = local(form.first("next")), _attempts(request), _address(request)
     if attempts.exhausted(address):
-        return _login(request, after=after, problem=TOO_MANY, status=429)
+        return login_page(request, after=after, problem=TOO_MANY, status=429)
     presented = form.first("key").strip()
     try:
         tenant_id = tenant_of(presented)
         with visit.services.database.tenant(tenant_id) as conn:
             principal = principal_of(conn, presented)
             if principal.actor_type is not ActorType.HUMAN:
-                return _login(request, after=after, problem=ROBOT, status=403)
+                return login_page(request, after=after, problem=ROBOT, status=403)
             key_id = _key_id(presented)
             cookie = open_session(conn, principal, key_id=key_id)
             audit.record(
@@ -77,7 +79,7 @@ def post_login(request: Request, visit: Visiting, form: Posting) -> Response:
     except NotAuthenticated:
         attempts.failed(address)
         _on_record(visit.services, presented)
-        return _login(request, after=after, problem=REFUSED, status=401)
+        return login_page(request, after=after, problem=REFUSED, status=401)
     response = redirect(after)
     keep(response, request, cookie)
     return response
@@ -120,9 +122,19 @@ def post_preferences(request: Request, form: Posting) -> Response:
     return response
 
 
-def _login(request: Request, *, after: str, problem: str = "", status: int = 200) -> Response:
+def login_page(request: Request, *, after: str, problem: str = "", status: int = 200) -> Response:
+    """The form, with what went wrong; the provider's button where one is configured."""
     left = request.method == "GET" and request.query_params.get("out") == "1"
-    return page(request, None, "login.html", status=status, after=after, problem=problem, left=left, provider=None)
+    return page(
+        request,
+        None,
+        "login.html",
+        status=status,
+        after=after,
+        problem=problem,
+        left=left,
+        provider=is_offered(services_of(request).settings),
+    )
 
 
 def _on_record(services: Services, presented: str) -> None:

@@ -20,6 +20,10 @@ _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _OURS = frozenset({"csrf", "nonce"})
 
 
+class FormRefused(NotAllowed):
+    """A form of ours without this session's token: from before logging in anew, as a rule. Nothing in it was done."""
+
+
 class Posted:
     """A form's fields as text, each with all its values in order. Line ends are \\n, as in the payloads that they came from."""
 
@@ -48,9 +52,9 @@ class Posted:
 
 
 def check_csrf(form: Posted, expected: str) -> None:
-    """Raises NotAllowed; compared in constant time."""
+    """Raises FormRefused; compared in constant time."""
     if not expected or not hmac.compare_digest(form.first("csrf").encode(), expected.encode()):
-        raise NotAllowed("the form is from an earlier session, or not from this console: open the page again and send it from there")
+        raise FormRefused("the form is from an earlier session, or not from this console: open the page again and send it from there")
 
 
 def check_origin(request: Request) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from spine.console.render import page
-from spine.console.session import Visitor, forget, redirect
+from spine.console.session import Visitor, forget, redirect, visitor_here
 from spine.console.words import say
 from spine.errors import NotAuthenticated, SpineError
 from spine.telemetry import current_trace_id
@@ -82,6 +82,7 @@ def _of_validation(request: Request, error: Exception) -> Response:
 def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for HTTPException"
     if error.status_code == 404:
+        request.state.visitor = visitor_here(request)
         return refusal(request, "not-found", 404, f"there is no page at {request.url.path!r}")
     if error.status_code == 413:
         return refusal(request, "invalid-input", 413, "the form is larger than this gateway takes")

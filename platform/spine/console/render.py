@@ -12,6 +12,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from spine.console import plain
 from spine.console.words import LANGUAGES, Words, catalogue_of, say, words_of
 from spine.gateway.auth import services_of
 
@@ -65,6 +66,8 @@ def _given(request: Request, visitor: "Visitor | None", words: Words) -> dict[st
         "places": _PLACES,
         "nonce": lambda: secrets.token_urlsafe(18),
         "at": address_of,
+        "class_words": plain.CLASSES,
+        "class_tones": plain.TONES,
         "rate": services_of(request).clock.rate,
     }
 

@@ -21,7 +21,7 @@ from fastapi.responses import RedirectResponse
 from shared.events import ActorType
 from spine.console.forms import Posted, check_csrf
 from spine.db import Connection
-from spine.errors import NotAuthenticated
+from spine.errors import NotAuthenticated, SpineError
 from spine.gateway import idempotency
 from spine.gateway.auth import Work, services_of
 from spine.gateway.idempotency import Answer
@@ -110,6 +110,15 @@ class Visit:
                 call_id=call_id,
                 visitor=visitor,
             )
+
+
+def visitor_here(request: Request) -> Visitor | None:
+    """Whose session this request carries, if anybody's: for pages that have no other business in the database."""
+    try:
+        with Visit(services_of(request), request).reading() as work:
+            return work.visitor
+    except SpineError:
+        return None
 
 
 def open_session(conn: Connection, principal: Principal, *, key_id: str | None) -> str:

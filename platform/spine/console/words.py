@@ -47,7 +47,7 @@ class Words:
     def direction(self) -> str:
         return "rtl" if self.language in _RIGHT_TO_LEFT else "ltr"
 
-    def of(self, text: str, **values: object) -> str:
+    def of(self, text: str, /, **values: object) -> str:
         """The text in this language; a text that no catalogue knows comes back as it is."""
         said = self.catalogue.gettext(text) if text else text
         return said % values if values else said
