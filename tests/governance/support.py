@@ -153,6 +153,15 @@ class Desk:
                 )
         return contact_id
 
+    def staff(self, *people: str) -> None:
+        """These sign as executive and as legal: any two of them for a contract. Nobody's change, so on nobody's record."""
+        with self.database.tenant(self.tenant) as conn:
+            conn.execute(
+                "insert into approvers (tenant_id, person, function, created_at, updated_at) select %s, p, f, now(), now() "
+                "from unnest(%s::text[]) p, unnest('{executive,legal}'::text[]) f",
+                (self.tenant, list(people)),
+            )
+
     def proposal(self, action: str = "send_email", **changes: Any) -> Proposal:
         number = next(_numbers)
         payload = {"contact_id": "contact/1", "subject": f"Hello {number}", "body": "…"}

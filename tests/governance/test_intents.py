@@ -60,7 +60,7 @@ def test_a_gated_proposal_waits_and_announces_who_has_to_agree_by_when(desk: Des
     [event] = desk.events("approval.requested")
     intent = desk.intent(proposed.intent_id)
     assert (event["approval_id"], event["digest"], event["workflow_id"]) == (proposed.approval_id, intent.digest, intent.workflow_id)
-    assert (event["approvers_needed"], event["roles"]) == (2, ["approver"])
+    assert (event["approvers_needed"], event["roles"]) == (2, ["executive", "founder", "board"])
 
 
 def test_a_denied_proposal_is_on_record_and_a_violation_is_announced(desk: Desk) -> None:

@@ -18,10 +18,11 @@ from orchestration.workflows.contract_signature.activities import SignatureActiv
 from orchestration.workflows.contract_signature.messages import OWNER, ContractSignatureInput
 from orchestration.workflows.outreach_sequence.activities import OutreachActivities
 from orchestration.workflows.outreach_sequence.messages import OutreachInput
-from shared.events import ApprovalResolved, Verdict
+from shared.events import ActorType, ApprovalResolved, Verdict
 from shared.events.keys import contact_ref
-from spine import approvals, contacts
+from spine import approvals, contacts, directory
 from spine.approvals import Approval, Principal, Resolution
+from spine.audit import Actor
 from spine.clock import BusinessClock
 from spine.db import Database
 from spine.effects import Effects
@@ -42,6 +43,16 @@ class Office:
 
     database: Database
     clock: BusinessClock
+
+    def __post_init__(self) -> None:
+        self.staff()
+
+    def staff(self) -> None:
+        """Who may sign for a contract: an executive, and somebody of the legal function."""
+        by = Actor(ActorType.HUMAN, "root")
+        with self.database.tenant(TENANT) as conn:
+            for person, function in (("basma", "executive"), ("chidi", "legal")):
+                directory.add(conn, tenant_id=TENANT, person=person, function=function, actor=by, clock=self.clock)
 
     def contact(self, contact_id: str = "contact/isdom", *, consent: bool = True) -> None:
         with self.database.tenant(TENANT) as conn:

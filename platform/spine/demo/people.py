@@ -17,8 +17,9 @@ from spine.errors import ProviderUnavailable
 MESSAGE, CONTRACT = "send_email", "send_contract_for_signature"
 EDITS_MESSAGE, REJECTS_MESSAGE = 1, 2  # by order of first appearance among the first messages to leads
 EDITS_CONTRACT = 0
-EDITOR = "chidi.legal"
-APPROVERS = ("basma.sales-manager", "dina.director", "chidi.legal")
+EDITOR = "dina.coo"
+APPROVERS = ("basma.sales-manager", "dina.coo", "chidi.legal")
+SIGNERS = ("chidi.legal", "emre.ceo", "dina.coo")  # of contracts: executives, and legal has to be among them
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class People:
             edited = {**approval["payload"], "terms": f"{approval['payload']['terms']}\nPayment within 30 days."}
             return self._say(approval, EDITOR, "edit", reason="payment terms were missing", payload=edited)
         # From A2 up an editor is the requester of the new revision, and others must approve it.
-        people = [person for person in APPROVERS if person != approval["requested_by"]]
+        people = [person for person in (SIGNERS if action == CONTRACT else APPROVERS) if person != approval["requested_by"]]
         return sum(self._say(approval, person, "approve", reason="as proposed") for person in people[: approval["approvers_needed"]])
 
     def _place_of(self, approval: Mapping[str, Any]) -> int:

@@ -46,7 +46,7 @@ class Play:
             tenant = self.settings.tenant
             contacts, without = seed_contacts(database, tenant, self.export, clock)
             self.say(f"{contacts} contacts, {without} of them without consent; one of a few people for each role")
-            people = People(gateway=self.settings.require("gateway_url"), keys=seed_people(database, tenant), client=client)
+            people = People(gateway=self.settings.require("gateway_url"), keys=seed_people(database, tenant, clock), client=client)
             run_id, status, data = self._materialize(client)
             self._give_providers_a_bad_day(database, client)
             unfinished = self._until_every_commitment_ended(database, people) if status == "SUCCESS" else -1

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from shared.events import ActorType
 from shared.events.keys import contact_ref
-from spine import contacts
+from spine import contacts, directory
+from spine.audit import Actor
 from spine.clock import Clock
 from spine.db import Database
 from spine.errors import BadExport
@@ -19,7 +21,14 @@ PEOPLE: Mapping[str, Role] = {
     "ana.operator": Role.OPERATOR,
     "basma.sales-manager": Role.APPROVER,
     "chidi.legal": Role.APPROVER,
-    "dina.director": Role.APPROVER,
+    "dina.coo": Role.APPROVER,
+    "emre.ceo": Role.APPROVER,
+}
+FUNCTIONS: Mapping[str, str] = {
+    "basma.sales-manager": "manager",
+    "chidi.legal": "legal",
+    "dina.coo": "executive",
+    "emre.ceo": "executive",
 }
 
 
@@ -57,7 +66,10 @@ def seed_contacts(database: Database, tenant_id: str, export: Path, clock: Clock
     return len(accounts), without
 
 
-def seed_people(database: Database, tenant_id: str) -> dict[str, str]:
-    """Person → API key, one for each role that the demo plays."""
+def seed_people(database: Database, tenant_id: str, clock: Clock) -> dict[str, str]:
+    """Person → API key, one for each role that the demo plays; and the approver directory says in which function they sign."""
+    by = Actor(ActorType.EXECUTOR_SYSTEM, "demo")
     with database.tenant(tenant_id) as connection:
+        for person, function in FUNCTIONS.items():
+            directory.add(connection, tenant_id=tenant_id, person=person, function=function, actor=by, clock=clock)
         return {name: issue_key(connection, tenant_id=tenant_id, principal_id=name, role=role) for name, role in PEOPLE.items()}

@@ -8,7 +8,7 @@ delegate does, on record as on behalf of.
 
 from spine.directory.eligibility import functions_missing, is_known, requesters_of, signs_as, someone_can_decide, who_can_sign
 from spine.directory.records import FUNCTIONS, Approver, Capacity, Signer, Signers, covers
-from spine.directory.store import add, listing, remove, set_absence, set_delegate
+from spine.directory.store import add, listing, put_development_people, remove, set_absence, set_delegate
 
 __all__ = [
     "FUNCTIONS",
@@ -21,6 +21,7 @@ __all__ = [
     "functions_missing",
     "is_known",
     "listing",
+    "put_development_people",
     "remove",
     "requesters_of",
     "set_absence",

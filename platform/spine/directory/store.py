@@ -6,10 +6,11 @@ from typing import Any
 
 from psycopg import sql
 
+from shared.events import ActorType
 from spine import audit
 from spine.audit import Actor
 from spine.clock import Clock
-from spine.db import Connection
+from spine.db import Connection, Database
 from spine.directory.records import FUNCTIONS, Approver
 from spine.errors import InvalidInput, NotFound
 from spine.identity import is_person
@@ -102,6 +103,15 @@ def listing(conn: Connection, *, tenant_id: str, function: str | None = None, cu
         },
     ).fetchall()
     return page_of([Approver(**row) for row in found], limit, lambda one: (one.function, str(one.level), one.person))
+
+
+def put_development_people(database: Database, tenant_id: str, clock: Clock) -> None:
+    """The functions that the development keys sign in, so that on one's own machine every kind of request can be given, by two people."""
+    by = Actor(ActorType.EXECUTOR_SYSTEM, "development-keys")
+    with database.tenant(tenant_id) as conn:
+        for person, functions in (("dev-approver", ("board", "legal")), ("dev-admin", ("board", "finance"))):
+            for function in functions:
+                add(conn, tenant_id=tenant_id, person=person, function=function, actor=by, clock=clock)
 
 
 def active(conn: Connection, tenant_id: str, about: Collection[str] | None = None) -> list[Approver]:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from spine.clock import BusinessClock
 from spine.settings import STACK_FILE
 from spine.stack.options import Options
 from spine.stack.orphans import end_orphans, lock, write_private
@@ -119,10 +120,13 @@ def _development_keys(home: Path, environment: dict[str, str], tenant: str) -> M
     """Keys for a tenant that never had any: role → key, empty ever after. The admin's is kept for the command line."""
     # Here and not above: with Alembic they cost every `spine status` 0.7 s.
     from spine.db import Database
+    from spine.directory import put_development_people
     from spine.identity import ensure_development_keys
 
     with Database(environment["SPINE_DATABASE_URL"]) as database:
         keys = {role.value: key for role, key in ensure_development_keys(database, tenant).items()}
+        if keys:
+            put_development_people(database, tenant, BusinessClock.parse(environment["SPINE_CLOCK"]))
     if keys:
         keep_secret(home, f"api-key-{tenant}", keys["admin"])
     if kept := read_secret(home, f"api-key-{tenant}"):
