@@ -30,6 +30,7 @@ from orchestration.workflows.contract_signature.activities import SignatureActiv
 from orchestration.workflows.contract_signature.workflow import ContractSignature
 from orchestration.workflows.outreach_sequence.activities import OutreachActivities
 from orchestration.workflows.outreach_sequence.workflow import OutreachSequence
+from spine.budgets import books_by_run
 from spine.db import Database
 from spine.effects import Connector, Effects
 from spine.errors import SpineError
@@ -72,10 +73,12 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stopping.set)
     registry, policy, clock = Registry.load(), PolicyTable.load(zone=settings.timezone), settings.business_clock()
     with Database.from_settings(settings, max_size=_CONNECTIONS) as database, connectors_of(registry, settings) as connectors:
-        effects = Effects(database, connectors, policy, clock)
+        limits = {automation.name: automation.budget for automation in registry.automations.values()}
+        effects = Effects(database, connectors, policy, clock, run_limits=limits)
+        books = books_by_run(database, clock, limits, zone=settings.timezone)
         activities = [
             *GovernedActivities(database=database, registry=registry, policy=policy, clock=clock, effects=effects).all(),
-            *OutreachActivities(database=database, graphs=GraphRunner.from_settings(settings), clock=clock).all(),
+            *OutreachActivities(database=database, graphs=GraphRunner.from_settings(settings, books=books), clock=clock).all(),
             *SignatureActivities(database=database, clock=clock, effects=effects).all(),
         ]
         client = await connect(settings.require("temporal_address"), namespace=settings.temporal_namespace)

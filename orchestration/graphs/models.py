@@ -11,11 +11,13 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from uuid import UUID
 
 from opentelemetry.trace import Span, SpanKind
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spine.errors import Misconfigured, ProviderRefused, ProviderUnavailable, SpineError
+from spine.errors import BudgetExceeded, Misconfigured, ProviderRefused, ProviderUnavailable, SpineError
+from spine.redact import redact
 from spine.registry import Budget
 from spine.settings import Settings
 from spine.telemetry import span
@@ -27,13 +29,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer", bound=BaseModel)
 
 _MILLION = Decimal(1_000_000)
-
-
-class BudgetExhausted(SpineError):
-    """The call was not made: it might have cost more than is left. A business outcome, not a fault; the caller falls back."""
-
-    code = "budget-exhausted"
-    http_status = 409
 
 
 class UnparsableAnswer(SpineError):
@@ -52,15 +47,29 @@ class Spent(BaseModel):
     cost: Decimal = Field(default=Decimal(0), ge=0)
 
 
-class Meter:
-    """One step's budget. Reserve before a call, settle after it; what is never settled counts as used in full. Thread-safe.
+class Books(Protocol):
+    """Where a run's budget is kept beyond this process (`spine.budgets.RunBooks`)."""
 
-    Limit: what a process spent on a call that it did not live to checkpoint is not known to the next one.
+    def reserve(self, purpose: str, tokens: int, cost: Decimal) -> UUID:
+        """Raises BudgetExceeded."""
+        ...
+
+    def settle(self, reservation_id: UUID, tokens: int, cost: Decimal) -> None: ...
+
+
+class Meter:
+    """One step's budget, and with `books` that of the run, the automation and the tenant too. Thread-safe.
+
+    Reserve before a call, settle after it; what is never settled counts as used in full: nobody knows what a call cost that was not
+    answered. Only a provider that refused did nothing for its money. Without books, what a process spent on a call that it did not
+    live to checkpoint is not known to the next one; with them it stays reserved.
     """
 
-    def __init__(self, budget: Budget, spent: Spent | None = None) -> None:
+    def __init__(self, budget: Budget, spent: Spent | None = None, *, books: Books | None = None, purpose: str = "model") -> None:
         self._budget = budget
         self._spent = spent or Spent()
+        self._books = books
+        self._purpose = purpose
         self._lock = Lock()
 
     @property
@@ -69,20 +78,31 @@ class Meter:
 
     @contextmanager
     def reserve(self, tokens: int, cost: Decimal) -> Iterator["Reservation"]:
-        """Hold the most that a call can take while it runs. Raises BudgetExhausted before the call if that is not left."""
+        """Hold the most that a call can take while it runs. Raises BudgetExceeded before the call if that is not left."""
         self._add(tokens, cost)
+        try:
+            held = None if self._books is None else self._books.reserve(self._purpose, tokens, cost)
+        except BaseException:
+            self._add(-tokens, -cost, checked=False)
+            raise
         reservation = Reservation(tokens=tokens, cost=cost)
         try:
             yield reservation
+        except ProviderRefused:
+            if held is not None and not reservation.is_settled and self._books is not None:
+                self._books.settle(held, 0, Decimal(0))
+            raise
         finally:
             self._add(reservation.tokens - tokens, reservation.cost - cost, checked=False)
+            if held is not None and reservation.is_settled and self._books is not None:
+                self._books.settle(held, reservation.tokens, reservation.cost)
 
     def _add(self, tokens: int, cost: Decimal, *, checked: bool = True) -> None:
         with self._lock:
             after = Spent(tokens=self._spent.tokens + tokens, cost=self._spent.cost + cost)
             if checked and (after.tokens > self._budget.tokens or after.cost > self._budget.money):
                 spent, limit = self._spent, self._budget
-                raise BudgetExhausted(
+                raise BudgetExceeded(
                     f"a call of up to {tokens} tokens and {cost:.4f} USD does not fit: "
                     f"{spent.tokens} of {limit.tokens} tokens and {spent.cost:.4f} of {limit.money} USD are spent"
                 )
@@ -93,9 +113,10 @@ class Meter:
 class Reservation:
     tokens: int
     cost: Decimal
+    is_settled: bool = False
 
     def settle(self, tokens: int, cost: Decimal) -> None:
-        self.tokens, self.cost = tokens, cost
+        self.tokens, self.cost, self.is_settled = tokens, cost, True
 
 
 class Price(Protocol):
@@ -124,6 +145,8 @@ class Model:
     name: str
     price: Price
     make: MakeChat
+    is_private: bool = False
+    """Runs under our own roof: prompts go to it as they are. To every other one they go redacted."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Model | None":
@@ -155,7 +178,7 @@ class Model:
                 raise Misconfigured(f"SPINE_MODEL={name!r}: provider {provider!r} cannot be used: {error}") from error
             return chat
 
-        return cls(name=name, price=price, make=make)
+        return cls(name=name, price=price, make=make, is_private=settings.model_is_private)
 
 
 def listed_price(name: str) -> Price:
@@ -191,8 +214,11 @@ def flat_price(text: str) -> Price:
 def ask(model: Model, meter: Meter, *, system: str, human: str, answer: type[Answer], limits: Limits) -> Answer:
     """One call, one answer of type `answer`.
 
-    Raises BudgetExhausted before the call, UnparsableAnswer after it, ProviderUnavailable or ProviderRefused in between.
+    What identifies a person, and every secret, is redacted before it leaves for an endpoint that is not private (SPINE_MODEL_IS_PRIVATE).
+    Raises BudgetExceeded before the call, UnparsableAnswer after it, ProviderUnavailable or ProviderRefused in between.
     """
+    if not model.is_private:
+        system, human = redact(system), redact(human)
     schema = answer.model_json_schema()
     # No tokenizer makes more tokens than there are bytes, and asking the model's own would need its vocabulary from the network.
     at_most = sum(len(text.encode()) for text in (system, human, json.dumps(schema))) + 64

@@ -19,7 +19,9 @@ from orchestration.graphs.lead_qualification.state import LeadFacts, OutreachPro
 from orchestration.graphs.models import Meter, Model
 from orchestration.graphs.pulse import beating
 from shared.events import SideEffectClass
+from spine.budgets.runs import OpenBooks
 from spine.errors import IdempotencyConflict, InvalidInput, Misconfigured, SpineError
+from spine.redact import redacted
 from spine.registry import Budget
 from spine.settings import Settings
 from spine.storage import Checkpointer, thread_id
@@ -75,7 +77,10 @@ class GraphSpec(Generic[StateT]):
 
 
 class GraphRunner:
-    """One in each worker; threads may share it. `model` None means the baselines, unless `from_settings` finds one configured."""
+    """One in each worker; threads may share it. `model` None means the baselines, unless `from_settings` finds one configured.
+
+    `books` opens the budget of a run; without it a run is held to its step's budget only.
+    """
 
     def __init__(
         self,
@@ -84,19 +89,21 @@ class GraphRunner:
         model: Model | None = None,
         *,
         budget: Budget = OUTREACH_BUDGET,
+        books: OpenBooks | None = None,
         heartbeat_every: timedelta = timedelta(seconds=5),
     ) -> None:
         self._checkpointer = checkpointer_factory
         self._model = model or Model.from_settings(settings)
         self._budget = budget
+        self._books = books
         self._heartbeat_every = heartbeat_every
         self._owned: Checkpointer | None = None
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, budget: Budget = OUTREACH_BUDGET) -> Self:
+    def from_settings(cls, settings: Settings, *, budget: Budget = OUTREACH_BUDGET, books: OpenBooks | None = None) -> Self:
         """The runner of a worker: checkpoints in LangGraph's database, the configured model or none. Raises Misconfigured."""
         checkpointer = Checkpointer.from_settings(settings)
-        runner = cls(settings, checkpointer.saver, budget=budget)
+        runner = cls(settings, checkpointer.saver, budget=budget, books=books)
         runner._owned = checkpointer
         return runner
 
@@ -119,12 +126,13 @@ class GraphRunner:
         from orchestration.graphs.lead_qualification.nodes import Tools
 
         try:
-            initial = State(lead=lead, step=step)
+            initial = State(lead=_in_the_clear(lead), step=step)
         except ValidationError as error:
             raise InvalidInput(f"step {step!r} is not one of 0 (the first message) to 3 (the last follow-up)") from error
 
         def tools(state: State) -> Tools:
-            return Tools(model=self._model, meter=Meter(budget or self._budget, state.spent))
+            books = self._books(tenant_id, workflow_id) if self._books is not None else None
+            return Tools(model=self._model, meter=Meter(budget or self._budget, state.spent, books=books, purpose=f"model/{SPEC.name}"))
 
         thread = thread_id(tenant_id, workflow_id, f"{SPEC.name}-{step}")
         return proposal(self.run(SPEC, thread=thread, initial=initial, tools=tools, heartbeat=heartbeat))
@@ -177,3 +185,9 @@ class GraphRunner:
             except GraphRecursionError as error:
                 raise Misconfigured(f"graph {spec.name!r} took more than its {spec.recursion_limit} steps: it loops") from error
         return state
+
+
+def _in_the_clear(lead: LeadFacts) -> LeadFacts:
+    """Facts as a checkpoint may keep them, for as long as it keeps them: nobody's address, number or secret."""
+    words = {"account": lead.account, "product": lead.product, "band": lead.band, "reasons": lead.reasons}
+    return LeadFacts.model_validate({**lead.model_dump(), **redacted(words)})

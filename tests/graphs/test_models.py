@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from orchestration.graphs import Outcome
 from orchestration.graphs.lead_qualification.prompts import ScoreAnswer
-from orchestration.graphs.models import BudgetExhausted, Limits, Meter, Model, Spent, UnparsableAnswer, ask, flat_price, listed_price
-from spine.errors import Misconfigured, ProviderRefused, ProviderUnavailable
+from orchestration.graphs.models import Limits, Meter, Model, Spent, UnparsableAnswer, ask, flat_price, listed_price
+from spine.errors import BudgetExceeded, Misconfigured, ProviderRefused, ProviderUnavailable
 from spine.registry import Budget
 from spine.settings import Settings
 from spine.telemetry import setup_telemetry
@@ -163,7 +163,7 @@ def test_traces_name_the_model_and_its_cost_and_not_what_was_said() -> None:
 @pytest.mark.parametrize("budget", [Budget(tokens=999, money=Decimal(1)), Budget(tokens=10_000, money=Decimal("0.000999"))])
 def test_tokens_and_money_each_stop_a_call_before_it_is_made(budget: Budget) -> None:
     meter = Meter(budget)
-    with pytest.raises(BudgetExhausted), meter.reserve(1000, Decimal("0.001")):
+    with pytest.raises(BudgetExceeded), meter.reserve(1000, Decimal("0.001")):
         pytest.fail("the call would have been made")
     assert meter.spent == Spent()
 
@@ -171,7 +171,7 @@ def test_tokens_and_money_each_stop_a_call_before_it_is_made(budget: Budget) -> 
 def test_what_is_reserved_by_one_call_is_not_there_for_another() -> None:
     meter = Meter(Budget(tokens=1500, money=Decimal(1)))
     with meter.reserve(1000, Decimal(0)) as first:
-        with pytest.raises(BudgetExhausted), meter.reserve(1000, Decimal(0)):
+        with pytest.raises(BudgetExceeded), meter.reserve(1000, Decimal(0)):
             pytest.fail("two calls at once would pass the limit")
         first.settle(200, Decimal(0))
     with meter.reserve(1000, Decimal(0)):

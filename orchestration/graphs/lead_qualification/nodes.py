@@ -8,7 +8,8 @@ from typing import TypedDict
 from orchestration.graphs.lead_qualification import prompts
 from orchestration.graphs.lead_qualification.prompts import DraftAnswer, ScoreAnswer
 from orchestration.graphs.lead_qualification.state import Brief, Decision, Draft, LeadFacts, Outcome, Score, State
-from orchestration.graphs.models import BudgetExhausted, Meter, Model, Spent, UnparsableAnswer, ask
+from orchestration.graphs.models import Meter, Model, Spent, UnparsableAnswer, ask
+from spine.errors import BudgetExceeded
 
 BASELINE = "baseline"
 
@@ -56,7 +57,7 @@ def score(state: State, tools: Tools) -> Update:
     task = prompts.record(state.lead, _brief(state))
     try:
         answer = ask(tools.model, tools.meter, system=prompts.SCORE_SYSTEM, human=task, answer=ScoreAnswer, limits=prompts.SCORE_LIMITS)
-    except BudgetExhausted as error:
+    except BudgetExceeded as error:
         return {"score": baseline_score(state.lead, f"scored by the baseline: {error}"), "spent": tools.meter.spent}
     except UnparsableAnswer as error:
         return {"decision": _unanswered(error, tools.model), "spent": tools.meter.spent}
@@ -106,7 +107,7 @@ def write(state: State, tools: Tools) -> Update:
     task = prompts.writing_task(state, _brief(state))
     try:
         answer = ask(tools.model, tools.meter, system=prompts.WRITE_SYSTEM, human=task, answer=DraftAnswer, limits=prompts.WRITE_LIMITS)
-    except BudgetExhausted:
+    except BudgetExceeded:
         return {"draft": baseline_draft(state.lead, state.step), "spent": tools.meter.spent}
     except UnparsableAnswer as error:
         return {"decision": _unanswered(error, tools.model), "spent": tools.meter.spent}

@@ -11,7 +11,7 @@ from spine.budgets.limits import remove_limit, set_limit
 from spine.budgets.prices import in_books, price_of
 from spine.budgets.reading import held, listing, state
 from spine.budgets.records import Amounts, Book, BudgetState, Held, Level, Limit, Reservation, Scope, name_of, scope_of
-from spine.budgets.runs import OpenBooks, RunBooks
+from spine.budgets.runs import OpenBooks, RunBooks, books_by_run
 
 __all__ = [
     "Amounts",
@@ -24,6 +24,7 @@ __all__ = [
     "Reservation",
     "RunBooks",
     "Scope",
+    "books_by_run",
     "effect_standing",
     "held",
     "in_books",

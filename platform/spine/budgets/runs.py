@@ -1,6 +1,6 @@
 """The books of one run, for work that is done in many small steps, each in a transaction of its own: model calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -56,3 +56,21 @@ class RunBooks:
 
 OpenBooks = Callable[[str, str], RunBooks]
 """(tenant, workflow id) → the books of that run."""
+
+
+def books_by_run(database: Database, clock: Clock, run_limits: Mapping[str, Budget], *, zone: str = ZONE) -> OpenBooks:
+    """Opens the books of runs; the automation is the middle of the workflow id, `tenant/automation/key` (see `Automation.workflow_id`)."""
+
+    def open_books(tenant_id: str, workflow_id: str) -> RunBooks:
+        automation = [*workflow_id.split("/", 2), workflow_id][1]
+        return RunBooks(
+            database=database,
+            clock=clock,
+            tenant_id=tenant_id,
+            automation=automation,
+            workflow_id=workflow_id,
+            run_limit=run_limits.get(automation),
+            zone=zone,
+        )
+
+    return open_books
