@@ -45,6 +45,7 @@ def subject(action: str = "crm_deal_update", **changes: Any) -> Subject:
         "side_effect": rule.side_effect,
         "correlation_id": "flow",
         "has_evidence": True,
+        "bundle_lacks": (),
         "confidence": Decimal("0.9"),
     }
     return Subject(**(given | changes))
@@ -179,7 +180,12 @@ tiers = st.just(()) | st.builds(lambda n: (AmountTier(above=Decimal("10"), curre
 @st.composite
 def subjects(draw: st.DrawFn) -> Subject:
     rule = draw(rules).model_copy(
-        update={"amount_tiers": draw(tiers), "never_automatic": draw(st.booleans()), "high_stakes": draw(st.booleans())}
+        update={
+            "amount_tiers": draw(tiers),
+            "requires": draw(st.sampled_from(Requires)),
+            "never_automatic": draw(st.booleans()),
+            "high_stakes": draw(st.booleans()),
+        }
     )
     return subject(
         draw(st.sampled_from(["some_action", "", " "])),
@@ -188,6 +194,7 @@ def subjects(draw: st.DrawFn) -> Subject:
         approval=draw(st.sampled_from([rule.approval, rule.approval, None])),
         correlation_id=draw(st.sampled_from(["flow", None, "", " "])),
         has_evidence=draw(st.booleans()),
+        bundle_lacks=draw(st.sampled_from([(), ("memo",)])),
         confidence=draw(st.none() | st.decimals(0, 1, places=2)),
         amount=draw(st.none() | st.builds(lambda n: Money.of(str(n), "SAR"), st.integers(0, 20))),
         is_undo=draw(st.booleans()),

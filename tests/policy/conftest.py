@@ -26,4 +26,5 @@ def desk(policy_database: Database) -> Desk:
     """A new tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail."""
     opened = Desk(policy_database)
     opened.contact()
+    opened.staff("ana", "bob", "cleo", "dana", "approver-0", "approver-1")
     return opened

@@ -20,7 +20,8 @@ def test_the_platform_completes_the_bundle_and_keeps_all_five_papers_with_the_in
     assert isinstance(bundle, ClassBBundle)
     assert (bundle.memo, bundle.evidence_pack, bundle.risk_register) == (memo("ep_1"), EVIDENCE, RISKS)
     assert bundle.approval_packet.approval_class is ApprovalClass.A3
-    assert bundle.approval_packet.approvers_required == POLICY.rule(ACTION).approver_roles
+    rule = POLICY.rule(ACTION)
+    assert set(bundle.approval_packet.approvers_required) == {*rule.approver_roles, *rule.must_include}
     assert bundle.approval_packet.policy_notes == tuple(reason.text for reason in intent.reasons)
     assert (bundle.execution_intent.workflow_key, bundle.execution_intent.correlation_id) == ("contract-signature", intent.correlation_id)
     assert intent.digest in bundle.execution_intent.payload_summary

@@ -102,7 +102,7 @@ def _refused(entry: Entry, subject: Subject, policy: PolicyTable, facts: Facts, 
             return Wait(until=now + LOOK_AGAIN, code=reason.code)
         case Deny(reason):
             return Stop(code=reason.code, why=reason.text)
-        case NeedApproval(why=why) if [reason.code for reason in why] == ["outside-canary"] and not _approvals(entry, policy):
+        case NeedApproval(why=asks) if [reason.code for reason in asks] == ["outside-canary"] and not _approvals(entry, policy):
             return Wait(until=now + LOOK_AGAIN, code="outside-canary")  # allowed before its group was held: it waits as for a switch
         case NeedApproval(approvers) if approvers > (given := _approvals(entry, policy)):
             if entry.approval_policy not in (None, policy.version) or (

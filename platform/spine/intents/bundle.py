@@ -18,7 +18,6 @@ from spine.intents.records import Intent
 from spine.policy import ActionRule, NeedApproval, Requires
 
 
-
 def lacks(intent: Intent) -> tuple[str, ...]:
     """What the bundle does not show besides the evidence itself, in words for whoever proposed: nothing when it is complete."""
     memo = intent.memo
@@ -90,13 +89,15 @@ def stored(intent: Intent) -> dict[str, Any] | None:
 
 def restored(kept: Mapping[str, Any] | None) -> dict[str, Any]:
     """The fields of an Intent that `stored` wrote down."""
-    kinds = {
-        "memo": ("memo", DecisionMemo),
-        "risk_register": ("risks", RiskRegister),
-        "approval_packet": ("packet", ApprovalPacket),
-        "execution_intent": ("execution", ExecutionIntent),
+    if kept is None:
+        return {}
+    memo, packet, execution = (kept.get(name) for name in ("memo", "approval_packet", "execution_intent"))
+    return {
+        "memo": None if memo is None else DecisionMemo.model_validate(memo),
+        "risks": None if kept.get("risk_register") is None else RiskRegister.model_validate(kept["risk_register"]),
+        "packet": None if packet is None else ApprovalPacket.model_validate(packet),
+        "execution": None if execution is None else ExecutionIntent.model_validate(execution),
     }
-    return {field: kind.model_validate(kept[name]) for name, (field, kind) in kinds.items() if kept and name in kept}
 
 
 def papers_in(body: Mapping[str, Any]) -> tuple[DecisionMemo | None, EvidencePack | None, RiskRegister | None]:

@@ -40,7 +40,7 @@ def propose(
     if known := _known(conn, proposal, digest):
         return known
     rule = policy.rule(proposal.action)
-    intent = _draft(proposal, payload, digest, rule, policy, now)
+    intent = draft(proposal, payload, digest, rule, policy, now)
     original = None
     if proposal.compensates is not None:
         original = store.read(conn, proposal.tenant_id, proposal.compensates, lock=True)
@@ -78,7 +78,7 @@ def _known(conn: Connection, proposal: Proposal, digest: str) -> Proposed | None
     return proposed_of(found[-1])
 
 
-def _draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: ActionRule, policy: PolicyTable, now: datetime) -> Intent:
+def draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: ActionRule, policy: PolicyTable, now: datetime) -> Intent:
     return Intent(
         tenant_id=proposal.tenant_id,
         intent_id=str(new_id()),

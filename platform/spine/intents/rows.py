@@ -19,7 +19,8 @@ from spine.policy.decide import Reason
 COLUMNS = (
     "tenant_id, intent_id, automation, key, revision, action, payload, digest, amount, currency, action_class, approval_class, "
     "reversibility_class, sensitivity_class, side_effect_class, state, reasons, policy_version, evidence, confidence, actor_type, "
-    "requested_by, workflow_id, correlation_id, causation_id, traceparent, supersedes, compensates, not_before, created_at, updated_at, bundle"
+    "requested_by, workflow_id, correlation_id, causation_id, traceparent, supersedes, compensates, not_before, created_at, updated_at, "
+    "bundle"
 )
 _SAME = (
     *("tenant_id", "automation", "key", "revision", "action", "payload", "digest", "policy_version", "confidence", "workflow_id"),

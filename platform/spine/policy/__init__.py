@@ -2,8 +2,8 @@
 
 from spine.policy.decide import Allow, BudgetState, Canary, Decision, Deny, Facts, NeedApproval, Reason, Subject, decide, deny
 from spine.policy.facts import gather
-from spine.policy.switches import engage, engaged, release
 from spine.policy.rules import ActionRule, AmountTier, RatioTier, Requires, SlaHours
+from spine.policy.switches import engage, engaged, release
 from spine.policy.table import PolicyTable
 
 __all__ = [

@@ -105,9 +105,7 @@ def tripped(group: Group, settled: Settled) -> str | None:
 
 def state(conn: Connection, tenant_id: str, automation: str, now: datetime) -> Canary:
     """Whether the tenant of this transaction is inside. Raises InvalidInput when asked about another one."""
-    row = conn.execute(
-        "select current_setting('spine.tenant_id', true) as wall, canary_of(%s, %s) as canary", (automation, now)
-    ).fetchone()
+    row = conn.execute("select current_setting('spine.tenant_id', true) as wall, canary_of(%s, %s) as canary", (automation, now)).fetchone()
     if row is None or row["wall"] != tenant_id:
         raise InvalidInput(f"a transaction learns the canary of its own tenant only, not that of {tenant_id!r}")
     return read_state(row["canary"])

@@ -48,7 +48,10 @@ def _classes(rule: ActionRule) -> Iterator[Found]:
         yield "approval", f"R3 cannot be undone and needs A3, not {rule.approval.value}"
     if below != (rule.below_minimum_because is not None) and rule.action_class is not ActionClass.C:
         minimum = minimum_approval(rule.reversibility).value
-        yield "approval", f"{rule.reversibility.value} asks for {minimum}; `below_minimum_because` says why less is enough, then and only then"
+        yield (
+            "approval",
+            f"{rule.reversibility.value} asks for {minimum}; `below_minimum_because` says why less is enough, then and only then",
+        )
     if automatic and external and rule.undo_reference is None:
         yield "side_effect", "class A leaves the company: make it B, or an undoing action"
     if automatic and (rank(rule.approval) > 0 or rule.never_automatic):

@@ -120,9 +120,7 @@ def _table(kind: type[Table], written: Written, zone: str | None) -> tuple[Table
     return table.model_copy(update={"version": digest(table.model_dump(mode="json", exclude={"version"}))}), ()
 
 
-def _rule(
-    name: str, path: tuple[str, ...], line: object, common: _Shared, written: Written, findings: list[Finding]
-) -> ActionRule | None:
+def _rule(name: str, path: tuple[str, ...], line: object, common: _Shared, written: Written, findings: list[Finding]) -> ActionRule | None:
     about = f"action {name!r}" if path[0] == "actions" else f"{name!r}"
     if not isinstance(line, Mapping):
         findings.append(Finding(written.place(*path), f"{about} is no mapping of fields to values"))
