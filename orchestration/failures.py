@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from shared.events import EventError
 from spine.errors import SpineError
+from spine.redact import redact
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,12 @@ FAILS_THE_WORKFLOW: tuple[type[BaseException], ...] = (SpineError, EventError, V
 
 
 def application_error(error: SpineError | EventError | ValidationError) -> ApplicationError:
-    """The same error in Temporal's terms. Messages of ours carry no payload values; pydantic's do, so they are left out."""
+    """The same error in Temporal's terms, redacted: its histories are kept. Pydantic's messages quote values, so they are left out."""
     match error:
         case SpineError():
-            return ApplicationError(str(error), type=error.code, non_retryable=not error.retryable)
+            return ApplicationError(redact(str(error)), type=error.code, non_retryable=not error.retryable)
         case EventError():
-            return ApplicationError(str(error), type="schema-violation", non_retryable=True)
+            return ApplicationError(redact(str(error)), type="schema-violation", non_retryable=True)
         case ValidationError():
             fields = ", ".join(sorted({".".join(map(str, found["loc"])) for found in error.errors(include_input=False)}))
             return ApplicationError(f"{error.title} does not fit: {fields}", type="schema-violation", non_retryable=True)

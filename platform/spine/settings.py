@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     model: str | None = Field(default=None, description="init_chat_model name, such as openai:gpt-4o; empty: the deterministic baseline")
     model_base_url: str | None = None
     model_api_key: SecretStr | None = None
+    model_is_private: bool = Field(default=False, description="the model runs under our own roof: prompts go to it unredacted")
     model_price: str | None = Field(default=None, description="INPUT/OUTPUT in USD a million tokens, for a model of unlisted price")
 
     data_dir: Path | None = Field(default=None, description="root of the parquet datasets; default: <home>/data")

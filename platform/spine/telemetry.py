@@ -4,8 +4,8 @@
 and records nothing. The trace context travels as a W3C `traceparent` string: in event envelopes, in audit rows' trace id,
 in run tags; through Temporal it goes by the SDK's OpenTelemetry plugin.
 
-Nothing personal or secret leaves this way: span errors carry the error's class and code, never its message, and log lines
-are scrubbed of addresses, numbers and keys before they are written. The scrubbing is a net under the rule, not the rule.
+Nothing personal or secret leaves this way: span errors carry the error's class and code, never its message, and what is logged or
+exported goes through `spine.redact`, whoever wrote it. That is a net under the rule, not the rule.
 
 Light to import: the OpenTelemetry API only, so that workflow modules may load it; the SDK comes in with `setup_telemetry`.
 """
@@ -13,7 +13,6 @@ Light to import: the OpenTelemetry API only, so that workflow modules may load i
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +27,11 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_span_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from spine.errors import Misconfigured, SpineError
+from spine.redact import redact, redact_reference, warm
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
     from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider
 
     from spine.settings import Settings
@@ -65,14 +67,21 @@ def setup_telemetry(service_name: str, settings: "Settings") -> "ReplaySafeTrace
         provider = create_tracer_provider(resource=resource)
         if settings.otlp_endpoint:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-            from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-            exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint.rstrip("/") + "/v1/traces")
-            provider.add_span_processor(BatchSpanProcessor(exporter))
+            provider.add_span_processor(exporting(OTLPSpanExporter(endpoint=settings.otlp_endpoint.rstrip("/") + "/v1/traces")))
         trace.set_tracer_provider(provider)
         # A workflow that is still open when its worker stops detaches its context elsewhere; the SDK reports that as an error.
         logging.getLogger("opentelemetry.context").setLevel(logging.CRITICAL)
         return provider
+
+
+def exporting(exporter: "SpanExporter") -> "SpanProcessor":
+    """The way out for spans, in batches: whoever adds an exporter goes through here, so that what leaves is redacted."""
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from spine.redact.spans import RedactedExport
+
+    return BatchSpanProcessor(RedactedExport(exporter))
 
 
 def shutdown() -> None:
@@ -112,7 +121,8 @@ def span(name: str, *, parent: str | Context | None = None, kind: SpanKind = Spa
     with its code or class; its message stays out, since messages quote data.
     """
     context = parent_context(parent) if isinstance(parent, str) else parent
-    named = {f"spine.{key}": scrub(value) if isinstance(value, str) else value for key, value in attributes.items() if value is not None}
+    # Redacted where they leave, see `exporting`: a span that nobody exports costs nothing, and ids are told from text by their names.
+    named = {f"spine.{key}": value for key, value in attributes.items() if value is not None}
     tracer = trace.get_tracer("spine")
     with tracer.start_as_current_span(
         name, context=context, kind=kind, attributes=named, record_exception=False, set_status_on_exception=False
@@ -156,6 +166,7 @@ def setup_logging(service: str, *, as_json: bool | None = None, level: int | str
     JSON lines unless a person is watching (`as_json=None`: JSON when the stream is no terminal). Replaces earlier handlers
     of the root logger, so that a second call changes the format instead of doubling the lines.
     """
+    warm()  # now, and not in the middle of a workflow that logs a number (trap 21)
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(_Json(service) if (not target.isatty() if as_json is None else as_json) else _Text(service))
@@ -164,24 +175,6 @@ def setup_logging(service: str, *, as_json: bool | None = None, level: int | str
     root.setLevel(level)
     for chatty in ("httpx", "httpcore", "urllib3", "temporalio.worker._worker"):  # a line a request, each with its full address
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-_SCRUBBED = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 [secret]"),
-    (re.compile(r"\b(?:sk[.-][\w.-]{6,}|whsec_[\w+/=-]+)"), "[secret]"),
-    (re.compile(r"(?i)\b(password|passwd|secret|token|api_?key)(['\"]?\s*[:=]\s*['\"]?)[^\s'\",}]+"), r"\1\2[secret]"),
-    (re.compile(r"(://[^\s/:@]+):[^\s/@]+@"), r"\1:[secret]@"),
-    (re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+"), "[email]"),
-    # Written with + or 00, or as a Saudi mobile: a bare run of digits is more often an order or a position than a telephone.
-    (re.compile(r"(?<![\w-])(?:\+|00)\d(?:[ -]?\d){7,13}(?!\w)|(?<![\w-])05\d{8}(?!\w)"), "[phone]"),
-)
-
-
-def scrub(text: str) -> str:
-    """`text` with e-mail addresses, telephone numbers, keys and passwords replaced. A net: names of people pass it."""
-    for pattern, replacement in _SCRUBBED:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 class _Format(logging.Formatter):
@@ -195,15 +188,17 @@ class _Format(logging.Formatter):
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
-            "message": scrub(record.getMessage()),
+            "message": redact(record.getMessage()),
         }
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             fields |= {"trace_id": format_trace_id(context.trace_id), "span_id": format_span_id(context.span_id)}
         if correlation_id := _correlation_id.get():
-            fields["correlation_id"] = correlation_id
+            fields["correlation_id"] = redact_reference(correlation_id)
+        if record.stack_info:
+            fields["stack"] = redact(self.formatStack(record.stack_info))
         if record.exc_info:
-            fields["exception"] = scrub(self.formatException(record.exc_info))
+            fields["exception"] = redact(self.formatException(record.exc_info))
         return fields
 
 
@@ -217,4 +212,4 @@ class _Text(_Format):
         fields = self._fields(record)
         trailer = " ".join(f"{key}={fields[key]}" for key in ("correlation_id", "trace_id") if key in fields)
         line = f"{fields['time']} {fields['level']:<7} {fields['logger']}: {fields['message']}"
-        return "\n".join(filter(None, (f"{line}  [{trailer}]" if trailer else line, fields.get("exception"))))
+        return "\n".join(filter(None, (f"{line}  [{trailer}]" if trailer else line, fields.get("exception"), fields.get("stack"))))

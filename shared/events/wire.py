@@ -143,6 +143,12 @@ Ref = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ContactRef = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^@\s]+$")]
 """A reference to a row of `contacts`. An e-mail address does not fit: addresses never enter events."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Text = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class InWords:
+    """Marks text that people write, in which an address or a number may stand: it is redacted before it is published."""
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), InWords()]
+Text = Annotated[str, StringConstraints(max_length=2000), InWords()]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -18,8 +18,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spine.errors import PolicyDenied
+from spine.redact import redact
 from spine.settings import Settings
-from spine.telemetry import correlated, current_trace_id, current_traceparent, parent_context, scrub, setup_logging, setup_telemetry, span
+from spine.telemetry import correlated, current_trace_id, current_traceparent, parent_context, setup_logging, setup_telemetry, span
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_an_exception_in_the_log_is_scrubbed_too(log: io.StringIO) -> None:
     ],
 )
 def test_addresses_numbers_and_keys_do_not_reach_the_log(text: str, scrubbed: str) -> None:
-    assert scrub(text) == scrubbed
+    assert redact(text) == scrubbed
 
 
 @pytest.fixture

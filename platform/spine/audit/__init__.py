@@ -1,8 +1,8 @@
 """Who let this happen: append-only rows, written in the transaction of what they tell of.
 
-Rows are policy-safe: references, digests and codes, never payloads or addresses. The database refuses UPDATE, DELETE and
-TRUNCATE, whoever asks. Rows are not yet sealed into a hash chain: someone with the database's superuser could still rewrite
-them unseen.
+Rows are policy-safe: references, digests and codes, never payloads or addresses; what slips into a detail is redacted before it is
+written, since a row cannot be mended later. The database refuses UPDATE, DELETE and TRUNCATE, whoever asks; `spine.audit.seals` makes
+what a superuser does all the same visible.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from spine.db import Connection
 from spine.errors import InvalidInput
 from spine.ids import new_id
 from spine.paging import Page, page_of, place_of
+from spine.redact import redact_reference, redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,9 @@ def record_all(conn: Connection, entries: Sequence[Entry], *, tenant_id: str, no
     span_id = trace.format_span_id(span.span_id) if span.is_valid else None
     values: list[Any] = []
     for entry in entries:
-        values += [new_id(), tenant_id, now, entry.actor.type.value, entry.actor.id, entry.action, entry.subject_type, entry.subject_id]
-        values += [entry.correlation_id, trace_id, span_id, entry.digest, entry.severity.value, Jsonb(dict(entry.detail))]
+        subject_id, correlation_id = redact_reference(entry.subject_id), entry.correlation_id and redact_reference(entry.correlation_id)
+        values += [new_id(), tenant_id, now, entry.actor.type.value, entry.actor.id, entry.action, entry.subject_type, subject_id]
+        values += [correlation_id, trace_id, span_id, entry.digest, entry.severity.value, Jsonb(redacted(dict(entry.detail)))]
     conn.execute(_insert(len(entries)), values)
 
 

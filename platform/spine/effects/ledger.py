@@ -15,6 +15,7 @@ from spine.errors import NotFound
 from spine.ids import derived_id, new_id
 from spine.intents.records import Intent
 from spine.intents.rows import COLUMNS, intent_of, uuid_of
+from spine.redact import redacted
 from spine.telemetry import current_trace_id
 
 _LOAD = (
@@ -113,7 +114,9 @@ def last_attempt_at(conn: Connection, intent: Intent) -> datetime | None:
 
 def write(conn: Connection, intent: Intent, token: UUID, **values: Any) -> bool:
     """Set columns of the line. False: another attempt has taken over, nothing was written."""
-    given = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in values.items()}
+    # Providers quote what they were sent, in their errors and in their receipts.
+    clean = {name: redacted(value) if name in ("receipt", "error") else value for name, value in values.items()}
+    given = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in clean.items()}
     guard = {"tenant": intent.tenant_id, "intent": UUID(intent.intent_id), "token": token}
     return conn.execute(_update(*values), {**given, **guard}).rowcount == 1
 

@@ -18,6 +18,7 @@ from spine.intents.records import Intent
 from spine.intents.rows import reasons_json
 from spine.intents.states import IntentState
 from spine.policy import Reason
+from spine.redact import redact
 
 
 def consume_approval(conn: Connection, intent: Intent, approval_id: str, actor: Actor, now: datetime) -> Entry:
@@ -99,7 +100,7 @@ def failed(
     severity: Severity = Severity.V0,
 ) -> Failed | None:
     """It did not happen and will not. None: another attempt has taken over, nothing was written."""
-    now = clock.now()
+    now, why = clock.now(), redact(why)  # it goes back to the workflow, whose history keeps it
     if not ledger.write(conn, intent, token, state="failed", error_code=code, error=why, finished_at=now):
         return None
     ledger.uncount_message(conn, intent)

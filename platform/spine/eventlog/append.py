@@ -7,6 +7,7 @@ from uuid import UUID
 from shared.events import ActorType, Envelope, EventData, EventError, EventSchemaError, UnknownEvent, check
 from spine.db import Connection
 from spine.errors import SchemaViolation, SpineError, TenantMismatch, UnknownEventType
+from spine.eventlog.cleaning import cleaned
 from spine.ids import new_id
 
 # One parameter for any number of events, every column taken from the envelope itself. `order by` keeps positions in the caller's order.
@@ -26,10 +27,12 @@ def append(conn: Connection, envelopes: Sequence[Envelope]) -> int:
 
     An event whose (tenant, source, id) is in the log already is left as it was, so a producer that derives its ids may be
     run again. Raises UnknownEventType or SchemaViolation, naming the field, and TenantMismatch when an envelope is not of
-    the transaction's own tenant; nothing of the call is written then.
+    the transaction's own tenant; nothing of the call is written then. What people wrote in words is redacted, see
+    `spine.eventlog.cleaning`.
     """
     if not envelopes:
         return 0
+    clean = []
     row = conn.execute("select current_setting('spine.tenant_id', true) as tenant_id").fetchone()
     tenant_id = (row or {}).get("tenant_id")
     for envelope in envelopes:
@@ -39,10 +42,11 @@ def append(conn: Connection, envelopes: Sequence[Envelope]) -> int:
                 "publish it inside Database.tenant() of its own tenant"
             )
         try:
-            check(envelope.type, envelope.data)
+            data = check(envelope.type, envelope.data)
         except EventError as error:
             raise refusal_of(error) from error
-    return conn.execute(_INSERT, (f"[{','.join(envelope.to_json() for envelope in envelopes)}]",)).rowcount
+        clean.append(cleaned(envelope, type(data)))
+    return conn.execute(_INSERT, (f"[{','.join(envelope.to_json() for envelope in clean)}]",)).rowcount
 
 
 def publish(

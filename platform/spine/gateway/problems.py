@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem bodies: one place, every error.
 
 `type` is `urn:spine:problem:<code>` and stable; `detail` names the thing and the cure; a validation error lists its fields
-in `errors`, without their values. What is our own fault says so and nothing more: the log has the rest, found by `trace_id`.
+in `errors`, without their values; what is quoted all the same is redacted. What is our own fault says so and nothing more: the log has
+the rest, found by `trace_id`.
 """
 
 import json
@@ -18,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from spine.errors import NotYet, ProviderUnavailable, RateLimited, SpineError
+from spine.redact import redact, redact_reference, redacted
 from spine.telemetry import current_trace_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -52,11 +54,11 @@ def body_of(request: Request, *, code: str, status: int, detail: str, **extensio
         "type": f"urn:spine:problem:{code}",
         "title": code.replace("-", " ").capitalize(),
         "status": status,
-        "detail": detail,
-        "instance": request.url.path,
+        "detail": redact(detail),
+        "instance": redact_reference(request.url.path),
         "trace_id": current_trace_id(),
         "correlation_id": request.scope.get("state", {}).get("correlation_id"),
-        **extensions,
+        **redacted(extensions),
     }
     return {name: value for name, value in body.items() if value is not None}
 
@@ -170,7 +172,7 @@ def _kind(value: object) -> str:
 
 
 def _path(location: Sequence[int | str]) -> str:
-    steps = [str(step) for step in location]
+    steps = [str(step) for step in location if step not in ("cloudevent", "fact")]  # which form of an event, not a field of it
     return ".".join(steps[1:] if len(steps) > 1 and steps[0] == "body" else steps)
 
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spine.gateway.problems import of_bug
 from spine.ids import new_id
+from spine.redact import redact_reference
 from spine.telemetry import correlated, current_trace_id, span
 
 CORRELATION_HEADER = "x-correlation-id"
@@ -33,7 +34,8 @@ class Tracing:
         headers = Headers(scope=scope)
         given = headers.get(CORRELATION_HEADER, "")
         state = scope.setdefault("state", {})
-        state["correlation_given"] = bool(_CORRELATION.fullmatch(given))
+        # One that names a person would be written into every record of the flow; then it counts as not given.
+        state["correlation_given"] = bool(_CORRELATION.fullmatch(given)) and redact_reference(given) == given
         state["correlation_id"] = given if state["correlation_given"] else str(new_id())
         begun = False
         method = scope["method"]

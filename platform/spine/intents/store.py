@@ -18,7 +18,7 @@ from spine.intents.records import Intent
 from spine.intents.rows import COLUMNS, intent_of, uuid_of
 from spine.intents.states import MOVES, NEVER_DONE, IntentState
 from spine.paging import Page, page_of, place_of
-from spine.telemetry import scrub
+from spine.redact import redact
 
 _SELECT = sql.SQL("select {} from intents where tenant_id = %(tenant)s").format(sql.SQL(COLUMNS))
 _ONE = _SELECT.as_bytes() + b" and intent_id = %(intent)s"  # composed once: composing costs more than running
@@ -138,7 +138,7 @@ def cancel(conn: Connection, *, tenant_id: str, intent_id: str, actor: Actor, re
     intent = read(conn, tenant_id, intent_id, lock=True)
     if intent.state is IntentState.CANCELLED:
         return intent
-    reason = scrub(reason)
+    reason = redact(reason)
     moved = move(conn, intent, IntentState.CANCELLED, actor=actor, clock=clock, why=reason)
     withdraw_approval(conn, moved, actor=actor, clock=clock, reason=reason)
     return moved

@@ -8,7 +8,7 @@ from spine.redact.secret_forms import NAMES
 
 T = TypeVar("T")
 _SECRET = "[secret]"
-_OF_RECORDS = ("id", "_id", "_ref", "_key", "_ids", "ref", "key", "digest", "_digest", "_version", "version")
+_OF_RECORDS = ("id", "_id", "_ref", "_key", "ref", "key", "digest", "_digest", "_version", "version", "reference", "_ids")
 
 
 def redact(text: str) -> str:

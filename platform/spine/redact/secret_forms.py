@@ -22,9 +22,9 @@ _BY_FORM = re.compile(
 _BY_SCHEME = re.compile(r"(?i)\bbearer\s+(?P<bearer>[\w.~+/=-]{8,})|\bbasic\s+(?P<basic>[A-Za-z0-9+/]{8,}={0,2})")
 _BY_NAME = re.compile(
     r"""(?ix)
-    \b authorization ['"]? \s*[:=]\s* ['"]? (?:[a-z]+\s+)? (?P<header> [^\s'",}]{4,} )
+    \b authorization ['"]? \s*[:=]\s* ['"]? (?:[a-z]+\s+)?+ (?P<header> (?!(?:sk\.)?<) [^\s'",}]{4,} )
     | (?<![\w-]) [\w-]{0,40}? (?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key)
-      (?:['"]?\s*[:=]\s*['"]?) (?P<named> (?!\[secret\]) [^\s'",}&]+ )
+      (?:['"]?\s*[:=]\s*['"]?) (?P<named> (?!\[secret\]|(?:sk\.)?<) [^\s'",}&]+ )
     """
 )
 NAMES = re.compile(
