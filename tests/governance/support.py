@@ -139,6 +139,9 @@ class Desk:
     tenant: str = field(default_factory=lambda: f"acme-{next(_numbers)}")
     policy: PolicyTable = POLICY
 
+    def __post_init__(self) -> None:
+        self.staff("ana", "bob", "cleo", "dana", "approver-0", "approver-1")
+
     @property
     def effects(self) -> Effects:
         return Effects(self.database, dict.fromkeys(("email", "crm", "esign"), self.provider), self.policy, self.clock)
@@ -158,7 +161,7 @@ class Desk:
         with self.database.tenant(self.tenant) as conn:
             conn.execute(
                 "insert into approvers (tenant_id, person, function, created_at, updated_at) select %s, p, f, now(), now() "
-                "from unnest(%s::text[]) p, unnest('{executive,legal}'::text[]) f",
+                "from unnest(%s::text[]) p, unnest('{executive,legal}'::text[]) f on conflict do nothing",
                 (self.tenant, list(people)),
             )
 

@@ -51,7 +51,6 @@ class Governance(RuleBasedStateMachine):
         super().__init__()
         self.desk = Desk(self.database)
         self.desk.contact()
-        self.desk.staff(*PEOPLE)
         self.seen: dict[str, list[str]] = {}
 
     @rule(target=known, action=st.sampled_from(ACTIONS))

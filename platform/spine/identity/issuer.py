@@ -145,7 +145,9 @@ def fetch_json(url: str, form: bytes | None = None, headers: Mapping[str, str] |
         status = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
         if form is not None and isinstance(error, urllib.error.HTTPError) and error.code in (400, 401):
             raise ProviderRefused(f"{parts.scheme}://{parts.netloc}{parts.path} refuses: {status}") from error
-        raise ProviderUnavailable(f"{parts.scheme}://{parts.netloc}{parts.path} did not answer as it should: {status}") from error
+        raise ProviderUnavailable(
+            f"{parts.scheme}://{parts.netloc}{parts.path} did not answer as it should ({status}): try again in a moment"
+        ) from error
     if not isinstance(document, dict):
         raise ProviderUnavailable(f"{parts.scheme}://{parts.netloc}{parts.path} did not answer with a JSON object")
     return document
