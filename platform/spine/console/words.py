@@ -25,6 +25,7 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "ar": "العربية"}
 COOKIE = "spine_language"
 
 _LOCALES = {"en": "en_GB", "ar": "ar_SA"}
+_NUMBERING = "default"  # the locale's own separators; babel leaves the digits to us
 _RIGHT_TO_LEFT = frozenset({"ar"})
 _DIGITS = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
 
@@ -53,18 +54,20 @@ class Words:
         return said % values if values else said
 
     def number(self, value: Decimal | int | float) -> str:
-        return self.digits(numbers.format_decimal(value, locale=self._locale))
+        return self.digits(numbers.format_decimal(value, locale=self._locale, numbering_system=_NUMBERING))
 
     def percent(self, value: Decimal | int | float) -> str:
         """Of a number from 0 to 100."""
-        return self.digits(numbers.format_percent(Decimal(str(value)) / 100, locale=self._locale))
+        return self.digits(numbers.format_percent(Decimal(str(value)) / 100, locale=self._locale, numbering_system=_NUMBERING))
 
     def money(self, amount: Decimal | str, currency: str) -> str:
-        return self.digits(numbers.format_currency(Decimal(str(amount)), currency, locale=self._locale, format="#,##0.00 ¤¤"))
+        exact = Decimal(str(amount))
+        return self.digits(numbers.format_currency(exact, currency, locale=self._locale, format="#,##0.00 ¤¤", numbering_system=_NUMBERING))
 
     def moment(self, at: datetime) -> str:
         """Date and time to the minute in the company's zone."""
-        return self.digits(dates.format_datetime(at, "d MMM y, HH:mm", tzinfo=ZoneInfo(self.zone), locale=self._locale))
+        pattern = "d MMM y، HH:mm" if self.language == "ar" else "d MMM y, HH:mm"
+        return self.digits(dates.format_datetime(at, pattern, tzinfo=ZoneInfo(self.zone), locale=self._locale))
 
     def day(self, at: datetime) -> str:
         return self.digits(dates.format_datetime(at, "EEEE d MMMM y", tzinfo=ZoneInfo(self.zone), locale=self._locale))
