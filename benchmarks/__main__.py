@@ -13,7 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 # Benchmark → the options that it takes. What they are and their defaults is said once, in its own `--help`.
-OPTIONS: Mapping[str, Sequence[str]] = {"dispatch": ("events", "burst", "rounds"), "governed_effect": ("count",)}
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "decision": ("decisions",),
+    "dispatch": ("events", "burst", "rounds"),
+    "governed_effect": ("count",),
+}
 
 
 def main() -> int:

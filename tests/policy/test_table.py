@@ -102,7 +102,7 @@ def test_all_findings_are_told_at_once_each_with_file_line_and_reason(tmp_path: 
         text = text.replace("  notify_owner:\n", "  notify_owner:\n    colour: red\n")
         text = text.replace("    compensation: void_envelope\n", "    compensation: crm_deal_update\n")
         text = text.replace("integration_add: {<<: *managed,", "integration_add: {<<: *managed, must_include: [janitor],")
-        return text.replace("    weekly_cap: 2", "    weekly_cap: two").replace("  tag: *own\n", "  tag: *own\n  tag: *own\n")
+        return text.replace("  weekly_cap: 2", "  weekly_cap: two").replace("  tag: *own\n", "  tag: *own\n  tag: *own\n")
 
     path = written(tmp_path, change)
     found = [str(one) for one in findings_of(path)]
@@ -114,6 +114,7 @@ def test_all_findings_are_told_at_once_each_with_file_line_and_reason(tmp_path: 
     ]
     for one in wanted:
         assert one in found
+    assert any(one.startswith(f"actions.yaml:{line_of(path, 'weekly_cap')}: contact.weekly_cap") for one in found)
     assert any(one.startswith(f"actions.yaml:{line_of(path, 'integration_add')}: ") and "'janitor' is no known" in one for one in found)
     with pytest.raises(Misconfigured) as refused:
         PolicyTable.load(path)

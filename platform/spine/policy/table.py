@@ -24,6 +24,7 @@ from spine.policy.rules import ActionRule, Strict
 
 TABLE = Path(__file__).with_name("actions.yaml")
 _RULES = ("unknown", "empty")
+_USUAL = {ApprovalClass.A0: 0, ApprovalClass.A1: 1, ApprovalClass.A2: 2, ApprovalClass.A3: 2}
 Model = TypeVar("Model", bound=Strict)
 
 
@@ -96,37 +97,38 @@ def _table(kind: type[Table], written: Written, zone: str | None) -> tuple[Table
     if zone is not None and isinstance(shared.get("contact"), Mapping):
         shared["contact"] = {**shared["contact"], "zone": zone}
     common = _read(_Shared, shared, written, (), findings)
-    if common is None:
-        return None, tuple(findings)
-    findings += (Finding(written.place("approvers"), f"approvers: {reason}") for reason in _of_approvers(common.approvers))
+    approvers = _USUAL if common is None else common.approvers  # so that the lines are looked at all the same
+    findings += (Finding(written.place("approvers"), f"approvers: {reason}") for reason in _of_approvers(approvers))
     lines = raw.get("actions")
     if not isinstance(lines, Mapping):
         findings.append(Finding(written.place("actions"), "'actions' is a mapping of the name of an action to its line"))
         lines = {}
-    rules = {name: _rule(name, (name,), raw.get(name), common, written, findings) for name in _RULES}
-    actions = {str(name): _rule(str(name), ("actions", str(name)), line, common, written, findings) for name, line in lines.items()}
+    rules = {name: _rule(name, (name,), raw.get(name), approvers, written, findings) for name in _RULES}
+    actions = {str(name): _rule(str(name), ("actions", str(name)), line, approvers, written, findings) for name, line in lines.items()}
     known = {name: rule for name, rule in actions.items() if rule is not None}
-    for rule, field, reason in contradictions.of_table(known, common.approvers):
+    for rule, field, reason in contradictions.of_table(known, approvers):
         findings.append(Finding(written.place("actions", rule.action, field), f"action {rule.action!r}: {reason}"))
     unknown, empty = rules["unknown"], rules["empty"]
     if unknown is not None and unknown.action_class is ActionClass.A:
         findings.append(Finding(written.place("unknown"), "an unknown action is never class A"))
     if empty is not None and empty.action_class is not ActionClass.C:
         findings.append(Finding(written.place("empty"), "an empty action is class C"))
-    if findings or unknown is None or empty is None:
+    if findings or common is None or unknown is None or empty is None:
         return None, tuple(findings)
     empty = empty.model_copy(update={"action": ""})
     table = kind(**{name: getattr(common, name) for name in _Shared.model_fields}, unknown=unknown, empty=empty, actions=known)
     return table.model_copy(update={"version": digest(table.model_dump(mode="json", exclude={"version"}))}), ()
 
 
-def _rule(name: str, path: tuple[str, ...], line: object, common: _Shared, written: Written, findings: list[Finding]) -> ActionRule | None:
+def _rule(
+    name: str, path: tuple[str, ...], line: object, approvers: Mapping[ApprovalClass, int], written: Written, findings: list[Finding]
+) -> ActionRule | None:
     about = f"action {name!r}" if path[0] == "actions" else f"{name!r}"
     if not isinstance(line, Mapping):
         findings.append(Finding(written.place(*path), f"{about} is no mapping of fields to values"))
         return None
     approval = line.get("approval")
-    count = common.approvers.get(ApprovalClass(approval), 0) if approval in set(ApprovalClass) else 0
+    count = approvers.get(ApprovalClass(approval), 0) if approval in set(ApprovalClass) else 0
     rule = _read(ActionRule, {"approvers": count, **line, "action": name}, written, path, findings, about)
     if rule is not None:
         findings += (Finding(written.place(*path, field), f"{about}: {reason}") for field, reason in contradictions.of_line(rule))
