@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from shared.events.keys import contact_ref
 from spine import audit, contacts, vault
 from spine.audit import Actor
+from spine.cli import conversations
 from spine.cli.acting import Acting, Json, acting, print_json, print_table, say, traced
 from spine.contacts import CHANNELS, PURPOSES, KnownContact
 from spine.db import Connection
@@ -20,6 +21,7 @@ from spine.identity import Role
 from spine.vault import erasure
 
 app = typer.Typer(help="Know people, and record what they agreed to.", rich_markup_mode="rich", no_args_is_help=True)
+app.add_typer(conversations.app)  # without a name: commands beside those below
 
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f<>,;\"]+@[^@\s\x00-\x1f\x7f<>,;\"]+")
 _REFERENCE = re.compile(r"[^@\s\x00-\x1f\x7f]{1,200}")  # as shared.events.wire.ContactRef
@@ -36,7 +38,9 @@ class ContactView(BaseModel):
     contact_id: str
     account: str
     has_email: bool
+    has_phone: bool = False
     email: str | None = None
+    phone: str | None = None
     consents: tuple[str, ...]
     opted_out: tuple[str, ...]
 
@@ -46,7 +50,9 @@ class ContactView(BaseModel):
             contact_id=known.contact_id,
             account=known.account,
             has_email=bool(known.email),
+            has_phone=bool(known.phone),
             email=known.email if addresses else None,
+            phone=known.phone if addresses else None,
             consents=known.consents,
             opted_out=known.opted_out,
         )
@@ -76,6 +82,9 @@ def list_(
 def add(
     account: Annotated[str, typer.Option(help="The company, by its name.")],
     email: Annotated[str | None, typer.Option(help="Where messages go; kept here and nowhere else. Left out, a known one stays.")] = None,
+    phone: Annotated[
+        str | None, typer.Option(help="For WhatsApp, SMS and calls, such as +966501234567. Left out, a known one stays.")
+    ] = None,
     contact_id: Id = None,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +100,7 @@ def add(
     with acting(Role.OPERATOR) as person, traced("contacts add"), person.transaction() as conn:
         tenant_id = person.principal.tenant_id
         address = contacts.contact_address(conn, tenant_id, who) if email is None else email
-        contacts.upsert_contact(conn, tenant_id=tenant_id, contact_id=who, account=account, email=address)
+        contacts.upsert_contact(conn, tenant_id=tenant_id, contact_id=who, account=account, email=address, phone=phone)
         _told(conn, person, "contact.recorded", who, {"address": "given" if email else "as it was"}, as_json=as_json)
 
 
