@@ -17,7 +17,7 @@ from spine.errors import InvalidInput
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
 from spine.inventory import AutomationView, Finding, check, inventory
-from spine.policy import ActionRule, PolicyTable
+from spine.policy import ActionRule, PolicyTable, canary
 from spine.policy import switches as kill_switches
 from spine.policy.decide import Canary
 from spine.policy.switches import Scope, Switch
@@ -52,6 +52,7 @@ def cards(
     doing: Mapping[str, Results],
     engaged: Sequence[Switch],
     findings: Sequence[Finding],
+    canaries: Mapping[str, Canary],
     tenant_id: str,
 ) -> list[Card]:
     made = []
@@ -66,6 +67,7 @@ def cards(
                 results=doing.get(view.name, Results()),
                 stopped_by=[switch for switch in engaged if (switch.scope, switch.target) in stops],
                 findings=[finding for finding in findings if finding.automation == view.name],
+                canary=canaries.get(view.name, Canary.NOT_ENFORCED),
             )
         )
     return made
@@ -142,13 +144,14 @@ def _shown(request: Request, visit: Visiting, *, form: Posted | None = None, wro
         since = services.clock.now() - LATELY
         doing = results(work.conn, tenant_id=work.tenant_id, automations=[view.name for view in views], since=since)
         engaged = kill_switches.engaged(work.conn, tenant_id=work.tenant_id)
+        canaries = {view.name: canary.state(work.conn, work.tenant_id, view.name, services.clock.now()) for view in views}
     done = request.query_params.get("done", "") if request.method == "GET" else ""
     return show(
         request,
         work.visitor,
         "automations.html",
         status=status,
-        cards=cards(views, services.policy, doing, engaged, findings, work.tenant_id),
+        cards=cards(views, services.policy, doing, engaged, findings, canaries, work.tenant_id),
         engaged=engaged,
         can_stop=_can_stop(views, services.policy, engaged, work.tenant_id),
         typed={name: form.first(name) if form else "" for name in ("what", "reason")},

@@ -192,7 +192,7 @@ def _decided(step: Step, words: Words, names: Mapping[str, str]) -> str:
     if step.detail["verdict"] != "approve":
         return said
     if remaining == 0:
-        return f"{said}{words.of(say('; it may run'))}"
+        return said + words.of(say("; it may run"))
     more = words.catalogue.ngettext("; %(num)s more person must sign", "; %(num)s more people must sign", remaining)
     return said + more % {"num": words.number(remaining)}
 
