@@ -31,6 +31,7 @@ from spine.gateway.routes import (
 )
 from spine.gateway.services import Services
 from spine.gateway.tracing import Tracing
+from spine.gateway.wakes import Wakes
 
 _DESCRIPTION = """
 Tasks, events, approvals and webhooks of the spine. `Authorization: Bearer sk.…` chooses the tenant. Every unsafe call takes an
@@ -60,6 +61,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.wakes = Wakes(services.database.app_url)  # listens while a stream is open
     app.add_middleware(BodyLimit)
     app.add_middleware(Tracing)  # the outermost: a refusal has a trace too
     problems.install(app)

@@ -1,0 +1,163 @@
+"""The live stream: what happens in one tenant, as it happens, without loss between two connections, holding nothing while it waits."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from spine.gateway.app import create_app
+from spine.gateway.routes import stream
+from spine.gateway.wakes import STREAMS_A_KEY, Wakes
+from spine.identity import revoke_key
+from spine.stack.ports import free_port
+from tests.gateway.conftest import Door, services_over
+
+Refused = Callable[..., dict[str, Any]]
+
+
+class Live:
+    """A gateway on a port of its own: a stream has no end, so a test client that waits for one cannot read it."""
+
+    def __init__(self, door: Door) -> None:
+        self.door, self.port = door, free_port()
+        self.app = create_app(services_over(door.database))
+        self.server = uvicorn.Server(uvicorn.Config(self.app, port=self.port, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+
+    @property
+    def wakes(self) -> Wakes:
+        wakes: Wakes = self.app.state.wakes
+        return wakes
+
+    @contextmanager
+    def stream(self, person: str = "vera", *, tenant: str = "acme", **headers: str) -> Iterator[Iterator[dict[str, str]]]:
+        bearer = {"Authorization": f"Bearer {self.door.key(person, tenant=tenant)}", **headers}
+        with (
+            httpx.Client(timeout=15) as client,
+            client.stream("GET", f"http://127.0.0.1:{self.port}/v1/stream", headers=bearer) as answer,
+        ):
+            if answer.status_code != 200:
+                answer.read()
+                raise AssertionError(answer.json())
+            lines = answer.iter_lines()
+            next(lines)  # the first comment: from here on nothing is missed
+            yield _events(lines)
+
+
+def _events(lines: Iterator[str]) -> Iterator[dict[str, str]]:
+    event: dict[str, str] = {}
+    for line in lines:
+        if line and not line.startswith(":"):
+            name, _, value = line.partition(":")
+            event[name] = value.strip()
+        elif not line and "id" in event:
+            yield event
+            event = {}
+
+
+@pytest.fixture
+def live(door: Door) -> Iterator[Live]:
+    live = Live(door)
+    thread = threading.Thread(target=live.server.run, daemon=True)
+    thread.start()
+    until(lambda: live.server.started)
+    yield live
+    live.server.should_exit = True
+    thread.join(10)
+
+
+def until(reached: Callable[[], bool], patience: float = 15) -> None:
+    deadline = time.monotonic() + patience
+    while not reached():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+def reply(door: Door, lead: str, *, tenant: str = "acme") -> None:
+    data = {"lead_id": lead, "contact_id": "contact/globex", "channel": "email", "message_ref": "m"}
+    assert door.post("/v1/events", {"type": "outreach.replied", "data": data, "correlation_id": f"flow-{lead}"}, tenant=tenant).is_success
+
+
+def test_an_event_arrives_as_a_summary_without_its_data_and_only_in_its_own_tenant(live: Live) -> None:
+    with live.stream() as events:
+        reply(live.door, "THEIRS", tenant="rival")
+        reply(live.door, "L-1")
+        event = next(events)
+    said = json.loads(event["data"])
+    assert event["event"] == said["type"] == "spine.outreach.replied.v1"
+    assert (said["subject"], said["correlation_id"], set(said)) == ("L-1", "flow-L-1", {"type", "subject", "correlation_id", "time"})
+
+
+def test_what_happened_between_two_connections_is_told_after_the_last_event_that_was_seen(live: Live) -> None:
+    with live.stream() as events:
+        reply(live.door, "L-1")
+        seen = next(events)["id"]
+    for number in range(2, 5):
+        reply(live.door, f"L-{number}")
+    with live.stream(**{"Last-Event-ID": seen}) as events:
+        assert [json.loads(next(events)["data"])["subject"] for _ in range(3)] == ["L-2", "L-3", "L-4"]
+
+
+def test_what_an_older_transaction_holds_back_is_told_when_it_ends_and_in_the_order_of_the_log(live: Live) -> None:
+    with live.stream() as events, live.door.database.tenant("rival") as older:
+        older.execute("select pg_current_xact_id()")  # it could still write before what follows
+        reply(live.door, "L-1")
+        time.sleep(0.5)
+        older.rollback()
+        assert json.loads(next(events)["data"])["subject"] == "L-1"
+
+
+def test_waiting_holds_no_connection_of_the_pool_and_leaving_frees_everything(live: Live) -> None:
+    with live.stream(), live.stream("omar"):
+        until(lambda: live.wakes.streams == 2)
+        with live.door.database.tenant("acme") as conn:
+            row = conn.execute("select count(*) as n from pg_stat_activity where application_name = 'spine gateway streams'").fetchone()
+        assert row is not None
+        assert row["n"] == 1, "one listener for all streams"
+        pool = live.app.state.services.database._app
+        until(lambda: pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"])
+    until(lambda: live.wakes.streams == 0)
+    until(lambda: not live.wakes.listening)
+
+
+def test_a_key_has_a_handful_of_streams_and_another_key_its_own(live: Live, refused: Refused) -> None:
+    opened = [live.stream() for _ in range(STREAMS_A_KEY)]
+    for one in opened:
+        one.__enter__()
+    bearer = {"Authorization": f"Bearer {live.door.key('vera')}"}
+    answer = httpx.get(f"http://127.0.0.1:{live.port}/v1/stream", headers=bearer)
+    refused(answer, 429, "rate-limited", "close one")
+    with live.stream("omar"):
+        pass
+    for one in opened:
+        one.__exit__(None, None, None)
+    until(lambda: live.wakes.streams == 0)
+
+
+def test_a_revoked_key_ends_its_stream(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "PROOF_SECONDS", 0.3)
+    assert PROOF < 60, "within a minute"
+    with live.stream() as events:
+        with live.door.database.tenant("acme") as conn:
+            revoke_key(conn, tenant_id="acme", key_id=live.door.key("vera").rsplit(".", 2)[1])
+        assert list(events) == [], "it ends by itself"
+
+
+PROOF = stream.PROOF_SECONDS + stream.HEARTBEAT_SECONDS
+
+
+def test_a_sign_of_life_comes_while_nothing_happens(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.1)
+    bearer = {"Authorization": f"Bearer {live.door.key('vera')}"}
+    with httpx.stream("GET", f"http://127.0.0.1:{live.port}/v1/stream", headers=bearer, timeout=10) as answer:
+        lines = (line for line in answer.iter_lines() if line.startswith(":"))
+        assert [next(lines) for _ in range(3)] == [": here"] * 3
+
+
+def test_a_place_that_no_stream_gave_is_refused(door: Door, refused: Refused) -> None:
+    refused(door.get("/v1/stream", headers={"Last-Event-ID": "yesterday"}), 400, "invalid-input", "'yesterday'")
