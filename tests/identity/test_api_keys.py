@@ -1,12 +1,23 @@
 """Keys, principals and roles, on a real database."""
 
 import threading
+from datetime import datetime, timedelta
 
 import pytest
 
 from spine.db import Database
-from spine.errors import InvalidInput, NotAllowed, NotAuthenticated, NotFound
-from spine.identity import Principal, Role, authenticate, ensure_development_keys, issue_key, list_keys, revoke_key
+from spine.errors import Conflict, InvalidInput, NotAllowed, NotAuthenticated, NotFound
+from spine.identity import (
+    Principal,
+    Role,
+    authenticate,
+    ensure_development_keys,
+    issue_first_key,
+    issue_key,
+    list_keys,
+    revoke_key,
+    rotate_key,
+)
 
 
 def _issued(database: Database, tenant_id: str, principal_id: str = "sara", role: Role = Role.OPERATOR) -> str:
@@ -98,3 +109,75 @@ def test_development_keys_are_shown_once_even_when_two_processes_start_at_once(d
     assert ensure_development_keys(database, "demo") == {}
     with database.tenant("demo") as conn:
         assert len(list_keys(conn, "demo")) == 4
+
+
+def test_a_key_ends_by_itself_and_says_no_more_than_a_wrong_one(database: Database) -> None:
+    with database.tenant("acme") as conn:
+        key = issue_key(conn, tenant_id="acme", principal_id="sara", role=Role.VIEWER, lifetime=timedelta(hours=1))
+    assert authenticate(database, key).id == "sara"
+    with database.tenant("acme") as conn:
+        conn.execute("update api_keys set expires_at = now() - interval '1 second'")
+    with pytest.raises(NotAuthenticated, match="unknown, expired, revoked or mistyped"):
+        authenticate(database, key)
+    with database.tenant("acme") as conn, pytest.raises(InvalidInput, match="longer than nothing"):
+        issue_key(conn, tenant_id="acme", principal_id="sara", role=Role.VIEWER, lifetime=timedelta(0))
+
+
+def test_when_a_key_was_used_is_kept_to_the_hour_and_not_written_at_each_use(database: Database) -> None:
+    key = _issued(database, "acme")
+
+    def used() -> datetime | None:
+        with database.tenant("acme") as conn:
+            return list_keys(conn, "acme")[0].last_used_at
+
+    assert used() is None
+    authenticate(database, key)
+    first = used()
+    assert first is not None
+    authenticate(database, key)
+    assert used() == first, "a use is not a write"
+    with database.tenant("acme") as conn:
+        conn.execute("update api_keys set last_used_at = now() - interval '61 minutes'")
+    authenticate(database, key)
+    assert (used() or first) > first - timedelta(minutes=1)
+
+
+def test_a_mark_that_another_request_is_writing_is_left_to_it(database: Database) -> None:
+    key = _issued(database, "acme")
+    with database.tenant("acme") as conn:
+        conn.execute("select from api_keys for update")
+        assert authenticate(database, key).id == "sara", "nobody waits for the mark"
+
+
+def test_rotating_makes_the_same_principals_new_key_and_the_old_one_ends_after_its_grace(database: Database) -> None:
+    old = _issued(database, "acme")
+    with database.tenant("acme") as conn:
+        new = rotate_key(conn, tenant_id="acme", key_id=old.split(".")[2], grace=timedelta(hours=1))
+    assert authenticate(database, old) == authenticate(database, new)
+    with database.tenant("acme") as conn:
+        newest = rotate_key(conn, tenant_id="acme", key_id=new.split(".")[2])
+    assert authenticate(database, newest).id == "sara"
+    with pytest.raises(NotAuthenticated):
+        authenticate(database, new)
+    with database.tenant("acme") as conn:
+        with pytest.raises(Conflict, match="has ended"):
+            rotate_key(conn, tenant_id="acme", key_id=new.split(".")[2])
+        with pytest.raises(NotFound, match="'nope'"):
+            rotate_key(conn, tenant_id="acme", key_id="nope")
+
+
+def test_of_two_first_keys_at_once_one_is_made(database: Database) -> None:
+    made: list[str | None] = []
+    both = threading.Barrier(4)
+
+    def one() -> None:
+        both.wait()
+        with database.tenant("fresh") as conn:
+            made.append(issue_first_key(conn, tenant_id="fresh", principal_id="ada"))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(key is not None for key in made) == 1
