@@ -63,6 +63,8 @@ def test_heartbeat_and_housekeeping_run_from_the_start_and_the_nightly_job_waits
         "housekeeping_daily": dg.DefaultScheduleStatus.RUNNING,
         "audit_sealing_every_ten_minutes": dg.DefaultScheduleStatus.RUNNING,
         "audit_verification_daily": dg.DefaultScheduleStatus.RUNNING,
+        "sweeping_every_quarter_hour": dg.DefaultScheduleStatus.RUNNING,
+        "canary_watch_every_quarter_hour": dg.DefaultScheduleStatus.RUNNING,
         "crm_to_commitments_nightly": dg.DefaultScheduleStatus.STOPPED,
     }
     assert repository.has_job("crm_to_commitments")
