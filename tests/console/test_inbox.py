@@ -81,7 +81,7 @@ def test_a_reject_without_a_reason_is_asked_for_one_and_nothing_is_decided(brows
 def test_an_edit_is_judged_anew_and_the_page_says_what_the_gate_decided(browser: Browser) -> None:
     approval_id = browser.door.message()
     browser.log_in("omar")
-    answer = send(browser, approval_id, "edit", **{"p.subject": "Hello again", "p.body": "Shall we talk next week?"})
+    answer = send(browser, approval_id, "edit", **{"p.subject": "Hello again", "p.body": "Shall we meet next week?"})
     assert answer.status_code == 303, answer.text
     page = browser.open(answer.headers["location"]).text
     assert "The gate judged the new text anew" in page

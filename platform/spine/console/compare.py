@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_PIECES = re.compile(r"\s+|[^\s]+")
-_LONG = 3000  # words; beyond that lines are compared, which stays quick
+_PIECES = re.compile(r"\s+|\w+|[^\w\s]")
+_LONG = 3000  # words and marks; beyond that lines are compared, which stays quick
 
 
 @dataclass(frozen=True, slots=True)

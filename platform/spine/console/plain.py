@@ -106,7 +106,7 @@ _REASONS: Mapping[str, str] = {
     "ratio": say("The share is above a threshold."),
 }
 
-_SAID_WHOLLY = frozenset({"class-b", "irreversible", "costly-to-undo", "never-automatic"})
+_SAID_WHOLLY = frozenset({"class-b", "approval-class", "irreversible", "costly-to-undo", "never-automatic"})
 
 _HISTORY: Mapping[str, str] = {
     "intent.proposed": say("proposed"),

@@ -13,6 +13,7 @@ from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
+from unicodedata import bidirectional
 from zoneinfo import ZoneInfo
 
 from babel import dates, numbers
@@ -51,7 +52,12 @@ class Words:
     def of(self, text: str, /, **values: object) -> str:
         """The text in this language; a text that no catalogue knows comes back as it is."""
         said = self.catalogue.gettext(text) if text else text
-        return said % values if values else said
+        return said % {name: self._isolated(value) for name, value in values.items()} if values else said
+
+    def _isolated(self, value: object) -> object:
+        """A name or a quotation of the other direction stays one piece and turns nothing around it (UAX #9, FSI and PDI)."""
+        foreign = isinstance(value, str) and (self.direction == "rtl" or any(bidirectional(letter) in ("R", "AL") for letter in value))
+        return f"\u2068{value}\u2069" if foreign else value
 
     def number(self, value: Decimal | int | float) -> str:
         return self.digits(numbers.format_decimal(value, locale=self._locale, numbering_system=_NUMBERING))
