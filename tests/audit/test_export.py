@@ -72,7 +72,7 @@ def test_an_export_that_nobody_touched_is_whole(exported: Lines) -> None:
     assert (found.is_whole, found.rows, found.seals, found.unsealed) == (True, 9, 3, 2)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_any_byte_that_was_changed_is_found(exported: Lines, data: st.DataObject) -> None:
     raw = "".join(exported).encode()
@@ -82,7 +82,7 @@ def test_any_byte_that_was_changed_is_found(exported: Lines, data: st.DataObject
     assert not _judged(changed)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_any_line_that_was_removed_repeated_or_moved_is_found_even_with_a_new_end(exported: Lines, data: st.DataObject) -> None:
     sealed = exported[:13]  # the header and three batches: of the tail nothing is sealed yet
@@ -100,7 +100,7 @@ def test_any_line_that_was_removed_repeated_or_moved_is_found_even_with_a_new_en
     assert not _judged(without_the_end([*changed, *exported[13:]]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_row_rewritten_with_its_leaf_and_a_new_end_is_named(exported: Lines, data: st.DataObject) -> None:
     rows = [index for index, line in enumerate(exported[:13]) if json.loads(line)["kind"] == "row"]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.audit.merkle import leads_to, leaf_hash, path_of, root_of
@@ -26,11 +26,13 @@ def test_the_hash_of_one_empty_leaf_is_the_published_one() -> None:
     assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 
 
+@settings(deadline=None)
 @given(LEAVES)
 def test_a_tree_is_the_one_of_the_definition(leaves: list[bytes]) -> None:
     assert root_of(leaves) == by_definition(leaves)
 
 
+@settings(deadline=None)
 @given(LEAVES, st.data())
 def test_every_leaf_has_a_path_to_the_root_and_no_other_leaf_takes_it(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))

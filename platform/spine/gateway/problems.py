@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from spine.errors import NotYet, ProviderUnavailable, RateLimited, SpineError
-from spine.redact import redact, redact_reference, redacted
+from spine.redact import redact, redacted
 from spine.telemetry import current_trace_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -55,7 +55,7 @@ def body_of(request: Request, *, code: str, status: int, detail: str, **extensio
         "title": code.replace("-", " ").capitalize(),
         "status": status,
         "detail": redact(detail),
-        "instance": redact_reference(request.url.path),
+        "instance": redact(request.url.path),
         "trace_id": current_trace_id(),
         "correlation_id": request.scope.get("state", {}).get("correlation_id"),
         **redacted(extensions),

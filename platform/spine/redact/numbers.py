@@ -93,6 +93,8 @@ def _telephone(run: str, groups: list[tuple[int, int]], index: int, *, is_said: 
     while begins and run[begins - 1] in "+(":
         begins -= 1
     has_plus = "+" in run[begins:start]
+    if ")" not in run[start : groups[min(index + 1, len(groups) - 1)][0]]:  # the bracket is the sentence's, not the number's
+        begins = run.index("+", begins) if has_plus else start
     for _, end in reversed(groups[index : index + 6]):
         digits = re.sub(r"\D", "", run[start:end])
         if not 8 <= len(digits) <= 17:

@@ -8,7 +8,9 @@ from spine.redact.secret_forms import NAMES
 
 T = TypeVar("T")
 _SECRET = "[secret]"
-_OF_RECORDS = ("id", "_id", "_ref", "_key", "ref", "key", "digest", "_digest", "_version", "version", "reference", "_ids")
+_OF_RECORDS = frozenset(
+    {"id", "ids", "ref", "key", "digest", "version", "reference", "correlationid", "causationid", "partitionkey", "traceparent"}
+)
 
 
 def redact(text: str) -> str:
@@ -44,8 +46,8 @@ def _value(value: object, of_text: Callable[[str], str]) -> object:
 def _field(name: str, item: object, of_text: Callable[[str], str]) -> object:
     if isinstance(item, str) and item and NAMES.search(name):
         return _SECRET
-    lowered = name.lower()
-    return _value(item, redact_reference if lowered.endswith(_OF_RECORDS) else of_text)
+    names_a_record = name.lower().rpartition("_")[2] in _OF_RECORDS
+    return _value(item, redact_reference if names_a_record else of_text)
 
 
 def _marked(text: str, found: Sequence[Finding]) -> str:
