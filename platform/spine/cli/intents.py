@@ -21,6 +21,7 @@ from spine.views import IntentView
 
 app = typer.Typer(help="What is to be done to the outside world.", rich_markup_mode="rich", no_args_is_help=True, add_completion=False)
 
+
 @app.command("list")
 def list_(
     state: Annotated[IntentState | None, typer.Option(help="Only those in this state.")] = None,
