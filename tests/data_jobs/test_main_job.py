@@ -60,6 +60,7 @@ def test_one_run_covers_every_month_accounts_for_every_row_and_publishes_once(pl
     assert sorted({event.type for event in events}) == ["spine.dataset.published.v1", "spine.deal.won.v1", "spine.lead.qualified.v1"]
     assert len({event.traceparent for event in events}) == len(events) == 9  # a trace each
     assert None not in {event.traceparent for event in events}
+    assert {event.source for event in events} == {f"/data_jobs/crm/runs/{first.run_id}"}, "a journey leads back to its run by this"
 
     again = plane.run(config={"max_leads": 5, "max_deals": 3})
     assert again.success, failure_of(again)

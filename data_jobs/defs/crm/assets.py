@@ -244,6 +244,7 @@ class PublicationConfig(dg.Config):
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),  # safe: nothing is published twice
 )
 def publications(
+    context: dg.AssetExecutionContext,
     config: PublicationConfig,
     opportunities: pl.DataFrame,
     prospects: pl.DataFrame,
@@ -259,7 +260,9 @@ def publications(
         selected = select(rows, lead_scores, products, config.selection(), version)
         with platform.database() as database, database.tenant(platform.tenant) as connection:
             now = platform.settings.business_clock().now()
-            published = publish(connection, selected, tenant_id=platform.tenant, version=version, rows=rows.height, now=now)
+            published = publish(
+                connection, selected, tenant_id=platform.tenant, version=version, rows=rows.height, now=now, run_id=context.run.run_id
+            )
     not_published = {**selected.left_out, ALREADY_PUBLISHED: published.already}
     outcomes = {"lead_published": published.leads, "deal_published": published.deals, **not_published}
     frame = pl.DataFrame([*outcomes.items()], schema={"outcome": pl.String, "rows": pl.Int64}, orient="row")

@@ -93,20 +93,23 @@ def select(opportunities: pl.DataFrame, scores: pl.DataFrame, products: pl.DataF
     )
 
 
-def publish(connection: Connection, selected: Selected, *, tenant_id: str, version: str, rows: int, now: datetime) -> Published:
+def publish(
+    connection: Connection, selected: Selected, *, tenant_id: str, version: str, rows: int, now: datetime, run_id: str | None = None
+) -> Published:
     """Append what was not published before, and record it, in the transaction of `connection`.
 
     Each event starts a business flow, so each has a correlation id and a trace of its own. A new dataset version, or
-    anything new of an old one, is told by one dataset.published.
+    anything new of an old one, is told by one dataset.published. `run_id` is Dagster's: a journey leads back to the run by it.
     """
+    source = f"{SOURCE}/runs/{run_id}" if run_id else SOURCE
     candidates: dict[tuple[str, str], EventData] = {(LEADS, lead.lead_id): lead for lead in selected.leads}
     candidates |= {(DEALS, deal.deal_id): deal for deal in selected.deals}
     new = _record(connection, tenant_id, version, list(candidates))
-    envelopes = [_wrapped(candidates[key], tenant_id, event_id, now) for key, event_id in new.items()]
+    envelopes = [_wrapped(candidates[key], tenant_id, source, event_id, now) for key, event_id in new.items()]
     told = _record(connection, tenant_id, version, [(DATASET, version)])
     if envelopes or told:
         event = DatasetPublished(dataset=DATASET, version=version, rows=rows, events_published=len(envelopes))
-        envelopes.append(_wrapped(event, tenant_id, next(iter(told.values()), str(new_id())), now))
+        envelopes.append(_wrapped(event, tenant_id, source, next(iter(told.values()), str(new_id())), now))
     append(connection, envelopes)
     return Published(
         leads=sum(dataset == LEADS for dataset, _ in new),
@@ -185,13 +188,13 @@ def _record(connection: Connection, tenant_id: str, version: str, keys: Sequence
     return {key: event_id for key, event_id in offered.items() if key in new}
 
 
-def _wrapped(data: EventData, tenant_id: str, event_id: str, now: datetime) -> Envelope:
+def _wrapped(data: EventData, tenant_id: str, source: str, event_id: str, now: datetime) -> Envelope:
     correlation_id = str(new_id())
     with span(f"publish {data.short_name()}", correlation_id=correlation_id, event_id=event_id):
         return Envelope.of(
             data,
             tenant_id=tenant_id,
-            source=SOURCE,
+            source=source,
             correlation_id=correlation_id,
             event_id=event_id,
             time=now,
