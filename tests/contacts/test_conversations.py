@@ -1,5 +1,6 @@
 """What came back from people and providers, and what it opens, closes and halts: through the gate."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -131,6 +132,17 @@ def test_a_tenants_day_is_full_at_its_cap_and_says_when_there_is_a_next_one(desk
     assert waits == Deferred(desk.clock.now().replace(hour=5) + timedelta(days=1), "daily-cap")
     desk.clock.at = waits.not_before  # type: ignore[union-attr]
     assert not isinstance(desk.execute(other.intent_id), Deferred)
+
+
+def test_many_that_are_sent_at_once_do_not_overfill_the_day(desk: Desk) -> None:
+    """Room for one, six at once, each to somebody else: without the lock on the tenant's channel more than one finds it."""
+    _sent(desk, 199)
+    who = [desk.contact(f"contact/{number}") for number in range(2, 8)]
+    approved = [desk.runnable(payload={"contact_id": one, "subject": f"Hello {one}", "body": "…"}) for one in who]
+    with ThreadPoolExecutor(6) as threads:
+        outcomes = list(threads.map(lambda one: desk.execute(one.intent_id), approved))
+    assert sum(isinstance(outcome, Deferred) for outcome in outcomes) == 5
+    assert desk.provider.performed == 1
 
 
 def test_a_number_is_kept_as_the_world_writes_it_and_used_for_its_channels(desk: Desk) -> None:

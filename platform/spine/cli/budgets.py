@@ -109,7 +109,7 @@ def held(
 
 @app.command()
 def release(
-    reservation_id: Annotated[UUID, typer.Argument(metavar="RESERVATION_ID")],
+    reservation_id: Annotated[str, typer.Argument(metavar="RESERVATION_ID")],
     reason: Annotated[str, typer.Option(help="How it is known, for the record.")],
     spent: Annotated[bool, typer.Option("--spent/--not-spent", help="It took all that was reserved, or nothing.")],
 ) -> None:
@@ -118,7 +118,7 @@ def release(
         budgets.release(
             conn,
             tenant_id=person.principal.tenant_id,
-            reservation_id=reservation_id,
+            reservation_id=_id(reservation_id),
             spent=spent,
             actor=_by(person),
             reason=reason,
@@ -152,6 +152,13 @@ def _both(view: object) -> str:
     tokens, money = getattr(view, "tokens", None), getattr(view, "money", None)
     shown = [*([f"{tokens} tokens"] if tokens is not None else []), *([f"{money} USD"] if money is not None else [])]
     return ", ".join(shown) or "none"
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(f"no reservation {text!r}: `spine budgets held` shows those there are") from error
 
 
 def _amount(text: str) -> Decimal:

@@ -9,6 +9,7 @@ import typer
 from spine import webhooks_out
 from spine.audit import Actor
 from spine.cli.acting import Acting, Json, acting, print_json, print_table, say, traced
+from spine.errors import NotFound
 from spine.identity import Role
 from spine.webhooks_out.views import DeliveryView, EndpointView
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-EndpointId = Annotated[UUID, typer.Argument(metavar="ENDPOINT_ID")]
+EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT_ID")]
 
 
 @app.command()
@@ -60,7 +61,7 @@ def rotate(
 ) -> None:
     """Make a new secret and print it; the old one goes on signing for a while. Takes an admin's key."""
     with acting(Role.ADMIN) as person, traced("webhooks rotate"), person.transaction() as conn:
-        secret = webhooks_out.rotate_secret(conn, endpoint_id=endpoint_id, overlap=timedelta(hours=overlap), **_who(person))
+        secret = webhooks_out.rotate_secret(conn, endpoint_id=_id(endpoint_id), overlap=timedelta(hours=overlap), **_who(person))
     _print_secret(endpoint_id, secret, as_json=as_json)
 
 
@@ -68,7 +69,7 @@ def rotate(
 def enable(endpoint_id: EndpointId) -> None:
     """Tell a disabled endpoint again, beginning with what waits for it. Takes an admin's key."""
     with acting(Role.ADMIN) as person, traced("webhooks enable"), person.transaction() as conn:
-        webhooks_out.enable_endpoint(conn, endpoint_id=endpoint_id, **_who(person))
+        webhooks_out.enable_endpoint(conn, endpoint_id=_id(endpoint_id), **_who(person))
     say(f"webhook endpoint {endpoint_id} is told again")
 
 
@@ -76,13 +77,13 @@ def enable(endpoint_id: EndpointId) -> None:
 def remove(endpoint_id: EndpointId) -> None:
     """Tell it nothing any more, not even what waits for it. Takes an admin's key."""
     with acting(Role.ADMIN) as person, traced("webhooks remove"), person.transaction() as conn:
-        webhooks_out.remove_endpoint(conn, endpoint_id=endpoint_id, **_who(person))
+        webhooks_out.remove_endpoint(conn, endpoint_id=_id(endpoint_id), **_who(person))
     say(f"webhook endpoint {endpoint_id} is told nothing any more")
 
 
 @app.command()
 def deliveries(
-    endpoint_id: Annotated[UUID | None, typer.Option("--endpoint", help="Only those to this one.")] = None,
+    endpoint_id: Annotated[str | None, typer.Option("--endpoint", help="Only those to this one.")] = None,
     state: Annotated[str | None, typer.Option(help="Only waiting, delivered or dead ones.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
     as_json: Json = False,
@@ -93,7 +94,11 @@ def deliveries(
             found = [
                 DeliveryView.of(one)
                 for one in webhooks_out.deliveries(
-                    conn, tenant_id=person.principal.tenant_id, endpoint_id=endpoint_id, state=state, limit=limit
+                    conn,
+                    tenant_id=person.principal.tenant_id,
+                    endpoint_id=None if endpoint_id is None else _id(endpoint_id),
+                    state=state,
+                    limit=limit,
                 )
             ]
         if as_json:
@@ -109,15 +114,22 @@ def deliveries(
 def ping(endpoint_id: EndpointId) -> None:
     """Send an endpoint an event of its own, the way that every event goes. Takes an operator's key."""
     with acting(Role.OPERATOR) as person, traced("webhooks ping"), person.transaction() as conn:
-        event_id = webhooks_out.ping(conn, endpoint_id=endpoint_id, **_who(person))
+        event_id = webhooks_out.ping(conn, endpoint_id=_id(endpoint_id), **_who(person))
     say(f"event {event_id} is on its way: `spine webhooks deliveries --endpoint {endpoint_id}` shows what is answered")
 
 
-def _print_secret(endpoint_id: UUID, secret: str, *, as_json: bool) -> None:
+def _print_secret(endpoint_id: UUID | str, secret: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"endpoint_id": str(endpoint_id), "secret": secret})
     else:
         say(f"endpoint {endpoint_id}", f"secret   {secret}", "keep the secret now: it is not shown again")
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(f"no webhook endpoint {text!r}: `spine webhooks list` shows those there are") from error
 
 
 def _who(person: Acting) -> dict[str, Any]:
