@@ -37,7 +37,7 @@ def log_is_as_sealed(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResul
     """The whole log of this installation's tenant (SPINE_TENANT) against its seals, as `spine audit verify` does."""
     with platform.database() as database, database.tenant(platform.tenant) as conn:
         found = verify.of_database(conn, tenant_id=platform.tenant)
-    metadata: dict[str, dg.MetadataValue | int | str] = {"rows": found.rows, "seals": found.seals, "unsealed": found.unsealed, "head": found.head}
+    metadata: dict[str, int | str] = {name: getattr(found, name) for name in ("rows", "seals", "unsealed", "head")}
     if found.fault is not None:
         metadata |= {"fault": found.fault.kind, "why": found.fault.why}
     return dg.AssetCheckResult(passed=found.is_whole, metadata=metadata, severity=dg.AssetCheckSeverity.ERROR)
