@@ -21,7 +21,7 @@ from spine.console.words import say
 from spine.errors import Conflict, InvalidInput, NotFound, SpineError
 from spine.gateway import deciding
 from spine.gateway.idempotency import Answer
-from spine.identity import Role
+from spine.identity import Principal, Role
 from spine.intake.misfits import misfits, model_of
 from spine.intents import Intent
 from spine.intents.rows import newest_revision
@@ -67,7 +67,8 @@ def post_decision(approval_id: str, request: Request, visit: Visiting, form: Pos
         return went_to(f"/console/approvals/{approval_id}?done={verdict.value}", **said.model_dump(mode="json"))
 
     try:
-        answer = visit.once(Role.APPROVER, form, decide)
+        with deciding.refusals_kept(visit.services, lambda: _visitors_name(request), approval_id, verdict):
+            answer = visit.once(Role.APPROVER, form, decide)
     except (InvalidInput, Conflict, FormRefused) as error:
         if isinstance(error, NotFound):
             raise
@@ -107,7 +108,7 @@ def _page(
         asked=asked_of(work, words, [approval])[0],
         approval=approval,
         intent=intent,
-        detail=approval_detail(work.conn, work.principal, approval_id),
+        detail=approval_detail(work.conn, work.principal, approval_id, now=work.services.clock.now()),
         rule=work.services.policy.rule(intent.action),
         policy_now=work.services.policy.version,
         whole=whole,
@@ -153,3 +154,8 @@ def _payload(work: PageWork, intent: Intent, fields: Sequence[Field]) -> dict[st
     if elsewhere or any(field.problems for field in placed):
         raise _Misfit(placed, elsewhere)
     return payload
+
+
+def _visitors_name(request: Request) -> Principal | None:
+    visitor = getattr(request.state, "visitor", None)
+    return visitor.principal if visitor is not None else None

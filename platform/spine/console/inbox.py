@@ -15,11 +15,12 @@ from spine.console.forms import Posting
 from spine.console.render import page, words_here
 from spine.console.session import PageWork, Visiting
 from spine.console.words import Words
-from spine.errors import InvalidInput, NotFound, SpineError
+from spine.errors import ApprovalRefused, InvalidInput, NotAllowed, NotFound, SpineError
 from spine.gateway import deciding
 from spine.gateway.bodies import Strict
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
+from spine.intake.decisions import note_refusal
 from spine.paging import Page
 
 router = APIRouter()
@@ -131,5 +132,7 @@ def _decided(work: PageWork, approval_id: str, digest: str) -> dict[str, object]
     except NotFound:
         raise
     except SpineError as error:
+        if isinstance(error, NotAllowed | ApprovalRefused):
+            note_refusal(work.conn, work.principal, approval_id, Verdict.APPROVE, error, clock=work.services.clock)
         return {"approval_id": approval_id, "said": None, "refused": str(error)}
     return {"approval_id": approval_id, "said": said.model_dump(mode="json"), "refused": ""}

@@ -39,6 +39,7 @@ _FIND = """
            k.principal_id as key_principal, k.role as key_role, k.actor_type as key_actor_type,
            (select count(*) from approvals a where a.tenant_id = s.tenant_id and a.state = 'pending') as waiting
     from console_sessions s left join api_keys k on k.tenant_id = s.tenant_id and k.key_id = s.key_id and k.revoked_at is null
+         and (k.expires_at is null or k.expires_at > now())
     where s.tenant_id = %(tenant)s and s.session_hash = %(hash)s and s.expires_at > now() and s.seen_at > now() - %(idle)s
       and (s.key_id is null or k.key_id is not null)
 """

@@ -3,14 +3,19 @@
 The HTTP route and the console both go this way. What differs is how they are asked and how they answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from shared.events import Verdict
 from spine.approvals import ApprovalState
+from spine.errors import ApprovalRefused, NotAllowed
 from spine.gateway.auth import Work
 from spine.gateway.delivery import tell_workflow
+from spine.gateway.services import Services
+from spine.identity import Principal
 from spine.intake import take_decision
+from spine.intake.decisions import record_refusal
 from spine.temporal import TemporalLoop
 from spine.views import DecisionView
 
@@ -41,6 +46,17 @@ def decide(
         clock=work.services.clock,
     )
     return DecisionView.of(resolution, decision_id)
+
+
+@contextmanager
+def refusals_kept(services: Services, who: Callable[[], Principal | None], approval_id: str, verdict: Verdict) -> Iterator[None]:
+    """Around a whole request: a decision that is refused is put on record once its transaction is gone, and raised all the same."""
+    try:
+        yield
+    except (NotAllowed, ApprovalRefused) as error:
+        if (principal := who()) is not None:
+            record_refusal(services.database, principal, approval_id, verdict, error, clock=services.clock)
+        raise
 
 
 def deliver(temporal: TemporalLoop | None, said: Mapping[str, Any]) -> bool | None:

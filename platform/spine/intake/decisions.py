@@ -95,14 +95,28 @@ def record_refusal(
     may not, or what is over. Data that does not fit is no attempt at anything.
     """
     with database.tenant(principal.tenant_id) as conn:
-        audit.record(
-            conn,
-            tenant_id=principal.tenant_id,
-            actor=Actor(principal.actor_type, principal.id),
-            action="approval.decision_refused",
-            subject_type="approval",
-            subject_id=approval_id[:100],
-            now=clock.now(),
-            severity=Severity.V1,
-            detail={"verdict": verdict.value, "code": error.code, "why": str(error)[:500], **({"token_id": token_id} if token_id else {})},
-        )
+        note_refusal(conn, principal, approval_id, verdict, error, clock=clock, token_id=token_id)
+
+
+def note_refusal(
+    conn: Connection,
+    principal: Principal,
+    approval_id: str,
+    verdict: Verdict,
+    error: SpineError,
+    *,
+    clock: Clock,
+    token_id: str | None = None,
+) -> None:
+    """The same in a transaction that goes on: one of several decisions was refused, and its savepoint rolled back."""
+    audit.record(
+        conn,
+        tenant_id=principal.tenant_id,
+        actor=Actor(principal.actor_type, principal.id),
+        action="approval.decision_refused",
+        subject_type="approval",
+        subject_id=approval_id[:100],
+        now=clock.now(),
+        severity=Severity.V1,
+        detail={"verdict": verdict.value, "code": error.code, "why": str(error)[:500], **({"token_id": token_id} if token_id else {})},
+    )
