@@ -25,8 +25,8 @@ class Browser:
     door: Door
     last: Response | None = None
 
-    def log_in(self, person: str = "omar", *, role: Role = Role.APPROVER, tenant: str = "acme", next: str = "") -> Response:
-        return self.client.post("/console/login", data={"key": self.door.key(person, tenant=tenant, role=role), "next": next})
+    def log_in(self, person: str = "omar", *, role: Role = Role.APPROVER, tenant: str = "acme", after: str = "") -> Response:
+        return self.client.post("/console/login", data={"key": self.door.key(person, tenant=tenant, role=role), "next": after})
 
     def open(self, path: str, **more: Any) -> Response:
         self.last = self.client.get(path, **more)

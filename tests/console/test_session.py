@@ -53,7 +53,7 @@ def test_without_a_session_a_page_leads_to_the_login_and_back(browser: Browser, 
     answer = browser.open(path)
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/console/login?next={quote(path, safe='')}"
-    assert browser.log_in("omar", next=path).headers["location"] == path
+    assert browser.log_in("omar", after=path).headers["location"] == path
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_without_a_session_a_page_leads_to_the_login_and_back(browser: Browser, 
 )
 def test_a_login_leads_nowhere_but_to_the_console(browser: Browser, elsewhere: str) -> None:
     assert local(elsewhere) == "/console/"
-    assert browser.log_in("omar", next=elsewhere).headers["location"] == "/console/"
+    assert browser.log_in("omar", after=elsewhere).headers["location"] == "/console/"
 
 
 def test_a_revoked_key_ends_its_sessions_at_once(browser: Browser) -> None:
