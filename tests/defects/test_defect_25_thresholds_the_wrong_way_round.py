@@ -53,12 +53,15 @@ def test_authority_only_grows_from_step_to_step_of_an_acquisition() -> None:
     assert set(POLICY.actions["ma_sign"].must_include) == {"board", "legal"}
 
 
-@pytest.mark.parametrize("inverted", ["approvers: 1, roles: *board", "approvers: 3, roles: *vp_up"])
-def test_a_table_with_an_inverted_threshold_does_not_load_and_says_where(tmp_path: Path, inverted: str) -> None:
+@pytest.mark.parametrize(
+    ("inverted", "why"),
+    [("approvers: 1, roles: *board", "asks 1 people, fewer than the 2"), ("approvers: 3, roles: *vp_up", "is signed by .* less authority")],
+)
+def test_a_table_with_an_inverted_threshold_does_not_load_and_says_where(tmp_path: Path, inverted: str, why: str) -> None:
     text = TABLE.read_text(encoding="utf-8")
     edited = text.replace('{above: "5000000", currency: SAR, approvers: 3, roles: *board', f'{{above: "5000000", currency: SAR, {inverted}')
     assert edited != text
     path = tmp_path / "actions.yaml"
     path.write_text(edited, encoding="utf-8")
-    with pytest.raises(Misconfigured, match=r"actions\.yaml:\d+: action 'ma_offer': the tier above 5000000"):
+    with pytest.raises(Misconfigured, match=rf"actions\.yaml:\d+: action 'ma_offer': the tier above 5000000 {why}"):
         PolicyTable.load(path)
