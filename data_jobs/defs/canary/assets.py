@@ -36,7 +36,7 @@ def canary_groups(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[
 
 @dg.asset_check(
     asset=CANARY,
-    description="No group has more failed effects than its stop-loss allows. One that has is held, and stays so until a person releases it.",
+    description="No group has more failed effects than its stop-loss allows. One that has is held until a person releases it.",
 )
 def within_stop_loss(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
     """The hold is audited in this installation's tenant. While a group is held the check goes on failing: somebody has to look."""
