@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from spine import console
-from spine.gateway import docs, problems
+from spine.gateway import docs, openapi, problems
 from spine.gateway.limits import BodyLimit
 from spine.gateway.routes import (
     approvals,
@@ -59,6 +59,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=life,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere; see spine.gateway.docs
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,  # our functions are named for what they do
     )
     app.state.services = services
     app.state.wakes = Wakes(services.database.app_url)  # listens while a stream is open
@@ -69,5 +70,6 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
     console.install(app)
+    openapi.describe(app)
     docs.install(app)
     return app

@@ -156,7 +156,7 @@ def _visit(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
 
 def answered(answer: Answer, **more: Any) -> JSONResponse:
     """An answer as a response; `more` is what only this moment knows and no replay repeats."""
-    headers = {**answer.headers, **({"Idempotent-Replayed": "true"} if answer.replayed else {})}
+    headers = {**answer.headers, **({idempotency.REPLAYED: "true"} if answer.replayed else {})}
     return JSONResponse({**answer.body, **more}, status_code=answer.status, headers=headers)
 
 

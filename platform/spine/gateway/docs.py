@@ -1,4 +1,4 @@
-"""GET /docs: one page made from the OpenAPI document, here and not by a script from elsewhere; and the problems in that document.
+"""GET /docs: one page made from the OpenAPI document, here and not by a script from elsewhere.
 
 The page works without a network, runs nothing, and shows each call with its parameters and a line that can be typed.
 """
@@ -12,49 +12,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from spine.gateway.problems import MEDIA_TYPE
+from spine.gateway.openapi import changes_something, operations
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}pre{background:#f2f2f2;padding:.6rem;overflow:auto}"
     "h2{border-top:1px solid #ccc;padding-top:1rem;font-size:1.1rem}td,th{text-align:left;vertical-align:top;padding-right:1rem}"
 )
-_PROBLEMS = {
-    "400": "the call cannot be read, or has no Idempotency-Key",
-    "401": "no key, or one that does not hold",
-    "403": "the key may not do this, or names another tenant",
-    "404": "there is no such thing in this tenant",
-    "409": "the state of things forbids it now",
-    "413": "the body is too large",
-    "422": "the call does not fit its schema",
-}
-_PROBLEM_SCHEMA = {
-    "title": "Problem",
-    "description": "RFC 9457. `type` is `urn:spine:problem:<code>` and stable; `detail` names the thing and the cure.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance"],
-    "properties": {
-        **{name: {"type": "string"} for name in ("type", "title", "detail", "instance", "trace_id", "correlation_id")},
-        "status": {"type": "integer"},
-        "not_before": {"type": "string", "format": "date-time"},
-        "errors": {
-            "type": "array",
-            "items": {"type": "object", "properties": {"field": {"type": "string"}, "reason": {"type": "string"}}},
-        },
-    },
-}
 
 
 def install(app: FastAPI) -> None:
     """Call it after the routes are there."""
-    made = app.openapi
-
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            _with_problems(made())
-        return made()
-
-    app.openapi = described  # type: ignore[method-assign]
 
     @app.get("/docs", include_in_schema=False)
     def get_docs() -> HTMLResponse:
@@ -62,20 +30,8 @@ def install(app: FastAPI) -> None:
         return HTMLResponse(_page(app.openapi()), headers=headers)
 
 
-def _with_problems(document: dict[str, Any]) -> None:
-    schemas = document["components"]["schemas"]
-    for framework in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(framework, None)
-    schemas["Problem"] = _PROBLEM_SCHEMA
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            operation["responses"] |= {status: {"description": why, "content": content} for status, why in _PROBLEMS.items()}
-
-
 def _page(document: Mapping[str, Any]) -> str:
-    listed = ((method, path, operation) for path, operations in document["paths"].items() for method, operation in operations.items())
-    calls = "".join(_call(method.upper(), path, operation, document) for method, path, operation in listed)
+    calls = "".join(_call(method.upper(), path, operation, document) for method, path, operation in operations(document))
     info = document["info"]
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])}</title><style>{_STYLE}</style>'
@@ -94,7 +50,7 @@ def _call(method: str, path: str, operation: Mapping[str, Any], document: Mappin
     cells = (f"<tr><td><code>{escape(n)}</code><td>{where}{', required' if must else ''}<td>{escape(why)}" for n, where, must, why in rows)
     table = f"<table>{''.join(cells)}</table>" if rows else ""
     about = escape(operation.get("description") or operation["summary"])
-    curl = escape(_curl(method, path, operation, document))
+    curl = escape(_curl(method, path, operation))
     return f"<h2><code>{method} {escape(path)}</code> {escape(operation['summary'])}</h2><p>{about}</p>{table}<pre>{curl}</pre>"
 
 
@@ -104,19 +60,14 @@ def _bodies(operation: Mapping[str, Any], document: Mapping[str, Any]) -> list[M
     return [document["components"]["schemas"][ref] for ref in refs]
 
 
-def _curl(method: str, path: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    """For a POSIX shell; what a person must fill in is in capitals."""
+def _curl(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    """For a POSIX shell, with the example of the document."""
     words = ["curl"] if method == "GET" else ["curl", "-X", method]
     if operation.get("security"):
         words += ["-H", '"Authorization: Bearer $SPINE_API_KEY"']
-    if operation.get("security") and method != "GET":
+    if changes_something(method.lower(), operation):
         words += ["-H", '"Idempotency-Key: $(uuidgen)"']
-    if bodies := _bodies(operation, document):
-        fields = bodies[-1]["properties"]
-        example = {name: _example(name, fields[name]) for name in bodies[-1].get("required", ())}
+    if body := operation.get("requestBody", {}).get("content", {}).get("application/json"):
+        example = body["example"] if "example" in body else next(iter(body["examples"].values()))["value"]
         words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(json.dumps(example))]
     return " ".join([*words, f'"$SPINE_GATEWAY_URL{path.replace("{", "").replace("}", "").replace(":path", "")}"'])
-
-
-def _example(name: str, field: Mapping[str, Any]) -> Any:
-    return {} if field.get("type") == "object" else name.upper()

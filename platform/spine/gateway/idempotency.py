@@ -18,6 +18,7 @@ from spine.db import Connection
 from spine.errors import CallInProgress, IdempotencyConflict, InvalidInput
 
 HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 

@@ -27,7 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 _OUR_FAULT = "something is wrong on our side, and it is on record; give the trace id to whoever runs this gateway"
 _NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
-_CODES = {
+CODES = {
     400: "invalid-input",
     404: "no-such-resource",
     405: "method-not-allowed",
@@ -122,7 +122,7 @@ def why_unparsable(error: BaseException | None) -> str:
 
 def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException), "registered for HTTPException"
-    code = _CODES.get(error.status_code, "http-error")
+    code = CODES.get(error.status_code, "http-error")
     if error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:  # FastAPI could not parse the body, and hides why
         return problem(request, code=code, status=400, detail=f"the body is not JSON: {why_unparsable(error.__cause__)}")
     headers = dict(error.headers or {})
