@@ -103,7 +103,7 @@ def test_an_operator_stops_at_the_command_line_and_an_admin_lets_go_on(spine: Sp
     assert "was stopped already, by olga" in spine(*stop, person="omar").out
     assert spine("switches", "engage", "tenant", "--reason", "all of it", person="olga", role=Role.OPERATOR).code == 0
     listed = spine("switches", "list", "--json").json()
-    assert [(one["scope"], one["target"]) for one in listed] == [("action", "send_email"), ("tenant", "acme")]
+    assert {(one["scope"], one["target"]) for one in listed} == {("action", "send_email"), ("tenant", "acme")}
     assert spine("switches", "list", "--json", tenant="rival").json() == []
     let = ("switches", "release", "action", "send_email", "--reason", "mended")
     assert spine(*let, person="olga", role=Role.OPERATOR).code == 5
