@@ -149,7 +149,8 @@ def length(lasted: timedelta | None, words: Words) -> str:
 def sentence(step: Step, words: Words) -> str:
     """What happened, in one sentence of the reader's language. What has no sentence yet is said in the step's own words."""
     detail = step.detail
-    names = {name: apart(value) for name, value in {**detail, "who": step.who or ""}.items() if isinstance(value, str | int)}
+    given = {**detail, "who": step.who or ""}.items()
+    names = {name: _said(value, words) for name, value in given if isinstance(value, str | int) and not isinstance(value, bool)}
     match step.kind:
         case "run":
             return words.of(say("A Dagster run published it"))
@@ -278,6 +279,10 @@ def _more(step: Step, words: Words) -> str:
     if step.kind == "audit":
         return str(detail.get("why") or "")
     return ""
+
+
+def _said(value: str | int, words: Words) -> str:
+    return apart(value) if isinstance(value, str) else words.number(value)
 
 
 def apart(text: object) -> str:
