@@ -115,7 +115,10 @@ class ApprovalRefused(Conflict):
 
 
 class BudgetExceeded(Conflict):
-    """Not begun: it might cost more than is left. A business outcome, not a fault. `next_allowed_at` is aware; None: waiting does not help."""
+    """Not begun: it might cost more than is left. A business outcome, not a fault.
+
+    `next_allowed_at` is aware; None: waiting does not help.
+    """
 
     code = "budget-exhausted"
 

@@ -10,8 +10,8 @@ from spine.intents import Proposal
 from spine.settings import Settings
 from spine.telemetry import setup_telemetry
 from tests.gateway.conftest import EVIDENCE, NOON, ROBOT, Door
-from tests.papers import RISKS, memo
 from tests.gateway.test_webhooks import _send
+from tests.papers import RISKS, memo
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"

@@ -103,7 +103,11 @@ def _needed(operation: dict[str, Any]) -> dict[str, str]:
 def _filled(path: str, operation: dict[str, Any]) -> str:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
-            values = parameter["schema"].get("enum") or ["1" if parameter["schema"].get("type") == "integer" else "automation"]
+            values = (
+                parameter["schema"].get("enum")
+                or parameter["schema"].get("examples")
+                or ["1" if parameter["schema"].get("type") == "integer" else "automation"]
+            )
             path = path.replace(f"{{{parameter['name']}}}", str(values[0]))
     return path
 

@@ -64,7 +64,9 @@ def upgrade() -> None:
         $$
         """
     )
-    op.execute("comment on function canary_of is 'whether the tenant of this transaction is inside: all that a tenant may learn of a group'")
+    op.execute(
+        "comment on function canary_of is 'whether the tenant of this transaction is inside: all that a tenant may learn of a group'"
+    )
     op.execute("revoke all on function canary_of from public")
     op.execute("grant execute on function canary_of to spine_app, spine_relay")
 
