@@ -35,7 +35,9 @@ PAYLOADS = {
 }
 
 
-@pytest.mark.parametrize(("automation", "action"), [(a, effect) for a in AUTOMATIONS for effect in a.effects], ids=str)
+@pytest.mark.parametrize(
+    ("automation", "action"), [(a, effect) for a in AUTOMATIONS for effect in a.effects], ids=lambda one: getattr(one, "name", one)
+)
 def test_no_flow_is_denied_by_the_gate_for_what_it_brings(desk: Desk, automation, action: str) -> None:  # type: ignore[no-untyped-def]
     proposed = _propose(desk, automation.name, action, automation.effects)
     assert proposed.state in (IntentState.AWAITING_APPROVAL, IntentState.RUNNABLE), proposed.reasons
