@@ -101,14 +101,14 @@ def _needed(operation: dict[str, Any]) -> dict[str, str]:
 
 
 def _filled(path: str, operation: dict[str, Any]) -> str:
+    """With something in the place of each parameter that its schema takes."""
+    by_kind = {"integer": "1", "uuid": "0198f3a2-7c1b-7d10-9c6e-2f4b8f0f6a11"}
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
-            values = (
-                parameter["schema"].get("enum")
-                or parameter["schema"].get("examples")
-                or ["1" if parameter["schema"].get("type") == "integer" else "automation"]
-            )
-            path = path.replace(f"{{{parameter['name']}}}", str(values[0]))
+            name, schema = parameter["name"], parameter["schema"]
+            kind = schema.get("format", schema.get("type"))
+            value = (schema.get("enum") or [by_kind.get(kind, "tenant-day" if name == "budget" else "automation")])[0]
+            path = path.replace(f"{{{name}}}", str(value))
     return path
 
 

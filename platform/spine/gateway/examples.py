@@ -75,6 +75,8 @@ BODIES: Mapping[str, Any] = MappingProxyType(
             "verdict": "approve",
             "reason": "as proposed",
         },
+        "OutcomeBody": {"outcome": "completed", "reason": "the provider's page shows it as sent", "reference": "env-17"},
+        "LimitBody": {"tokens": 100000, "money": "50.00", "currency": "USD"},
         "ExplainBody": {"action": "crm_deal_update", "automation": "contract-signature", "payload": {"deal_id": "D-1"}},
     }
 )
