@@ -12,9 +12,11 @@ import httpx
 
 from spine.clock import BusinessClock
 from spine.db import Database
+from spine.demo import proof
 from spine.demo.count import Books, FarEnd, Invariant, Outcome, ask_providers, read_books
 from spine.demo.dagster_api import DagsterApi
 from spine.demo.people import People
+from spine.demo.proof import Emergency, Stop
 from spine.demo.seed import seed_contacts, seed_people
 from spine.errors import Misconfigured
 from spine.journey import journey, with_links
@@ -49,14 +51,15 @@ class Play:
             people = People(gateway=self.settings.require("gateway_url"), keys=seed_people(database, tenant, clock), client=client)
             run_id, status, data = self._materialize(client)
             self._give_providers_a_bad_day(database, client)
-            unfinished = self._until_every_commitment_ended(database, people) if status == "SUCCESS" else -1
+            unfinished, stop = self._until_every_commitment_ended(database, people) if status == "SUCCESS" else (-1, None)
             with database.tenant(tenant) as connection:
                 books = read_books(connection)
                 told = journey(connection, tenant, _most_telling(connection), clock=clock)
             far = ask_providers(self.providers_url)
+            proved = proof.invariants(database, tenant, clock, stop=stop, logs=self.settings.home / "logs")
         table = _table(data, books, far, people, run_id=run_id, seconds=time.monotonic() - began, clock=clock)
         invariants = _judge(data, books, far, people, traces=told.trace_ids, run_status=status, unfinished=unfinished)
-        return Outcome(table=table, invariants=invariants, journey=with_links(told, self.settings))
+        return Outcome(table=table, invariants=(*invariants, *proved), journey=with_links(told, self.settings))
 
     def _materialize(self, client: httpx.Client) -> tuple[str, str, Mapping[str, Any]]:
         dagster = DagsterApi(url=self.settings.require("dagster_url"), client=client)
@@ -86,9 +89,13 @@ class Play:
             client.post(f"{self.providers_url}/signing", json={"decline_marker": deal["deal_id"]}).raise_for_status()
             self.say(f"the signer of deal {deal['deal_id']} will decline; e-mail and e-signature will each lose one answer")
 
-    def _until_every_commitment_ended(self, database: Database, people: People) -> int:
-        """People decide, some leads answer, until each lead and deal has an outcome. Returns how many have none at the end."""
+    def _until_every_commitment_ended(self, database: Database, people: People) -> tuple[int, Stop | None]:
+        """People decide, some leads answer, somebody stops the outreach for a while, until each lead and deal has an outcome.
+
+        Returns how many have none at the end, and the stop, if it came to one.
+        """
         answered: set[str] = set()
+        emergency = Emergency(database=database, tenant_id=self.settings.tenant, clock=self.settings.business_clock())
         last_change, last_state = time.monotonic(), ""
         while True:
             decided = people.work_through_inbox()
@@ -102,15 +109,17 @@ class Play:
             line = (
                 f"  {state['ended']} of {state['owed']} commitments ended, {state['sent']} messages out, {state['pending']} approvals wait"
             )
+            if told := emergency.go_on(messages_out=state["sent"]):
+                self.say(told)
             if decided or line != last_state:
                 last_change = time.monotonic()
             if line != last_state:
                 self.say(line)
                 last_state = line
             if state["ended"] >= state["owed"] and state["pending"] == 0:
-                return 0
+                return 0, emergency.stop
             if time.monotonic() - last_change > QUIET_SECONDS:
-                return int(state["owed"] - state["ended"])
+                return int(state["owed"] - state["ended"]), emergency.stop
             time.sleep(0.25)
 
 
