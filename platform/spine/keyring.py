@@ -1,4 +1,8 @@
-"""The master keys of an installation, and on which connections they may be used."""
+"""The master keys of an installation, and on which connections they may be used.
+
+The cipher is loaded when it is first used: workflow modules reach this one, and Temporal's sandbox cannot load a compiled library twice
+(trap 20).
+"""
 
 import hashlib
 import json
@@ -9,11 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakKeyDictionary
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from spine.errors import Misconfigured
 
@@ -69,6 +68,9 @@ def closed(key: bytes, text: str, *bound_to: str) -> str:
 
 def opened(key: bytes, text: str, *bound_to: str) -> bytes:
     """Raises Misconfigured for what was not sealed under this key for exactly this purpose."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     try:
         raw = urlsafe_b64decode(text)
         return AESGCM(key).decrypt(raw[:_NONCE], raw[_NONCE:], _associated(bound_to))
@@ -97,6 +99,8 @@ def keyring_of(connection: "psycopg.Connection[Any]") -> Keyring:
 
 
 def _sealed(key: bytes, content: bytes, *bound_to: str) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     nonce = secrets.token_bytes(_NONCE)
     return urlsafe_b64encode(nonce + AESGCM(key).encrypt(nonce, content, _associated(bound_to))).decode()
 
@@ -110,4 +114,7 @@ def _id_of(secret: str) -> str:
 
 
 def _derived(secret: str) -> bytes:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"spine.vault.master").derive(secret.encode())

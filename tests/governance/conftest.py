@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Iterator
 
 import psycopg
@@ -8,15 +9,16 @@ from spine.keyring import Keyring
 from spine.stack.postgres import EmbeddedPostgres
 from tests.governance.support import Desk
 
-_NAME = "spine_governance_tests"
+_numbers = itertools.count(1)  # other folders take these fixtures too, and a process may run several folders
 
 
 @pytest.fixture(scope="session")
 def shared_database(postgres: EmbeddedPostgres, migrated_template: str, vault_key: str) -> Iterator[Database]:
     """One database for all these tests: each has a tenant of its own, and the walls between tenants are what keeps them apart."""
+    name = f"spine_governance_tests_{next(_numbers)}"
     with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
-        postgres.create_database(connection, _NAME, template=migrated_template)
-    addresses = {"app_url": postgres.url("spine_app", _NAME), "relay_url": postgres.url("spine_relay", _NAME)}
+        postgres.create_database(connection, name, template=migrated_template)
+    addresses = {"app_url": postgres.url("spine_app", name), "relay_url": postgres.url("spine_relay", name)}
     with Database(**addresses, keyring=Keyring.parse(vault_key)) as opened:
         yield opened
 
@@ -24,7 +26,7 @@ def shared_database(postgres: EmbeddedPostgres, migrated_template: str, vault_ke
 @pytest.fixture(scope="session")
 def superuser_url(shared_database: Database, postgres: EmbeddedPostgres) -> str:
     """The same database, as the one to whom no wall applies."""
-    return postgres.url(database=_NAME)
+    return postgres.url(database=shared_database.app_url.rpartition("/")[2])
 
 
 @pytest.fixture

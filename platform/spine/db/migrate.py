@@ -1,20 +1,23 @@
-"""Migrations: Alembic, run by role `spine_owner`, one process at a time."""
+"""Migrations: Alembic, run by role `spine_owner`, one process at a time.
+
+Alembic and SQLAlchemy are loaded when something is migrated, and by nobody who merely opens the database.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _LOCK = 7_234_001  # advisory lock of "someone is migrating"; any constant of ours
 
 
 def migrate(owner_url: str, revision: str = "head") -> str:
     """Bring the database up to `revision`; a second caller waits for the first, then finds nothing to do. Returns the revision."""
+    from alembic import command
+
     with psycopg.connect(owner_url, autocommit=True) as guard:
         guard.execute("select pg_advisory_lock(%s)", (_LOCK,))
         command.upgrade(_config(owner_url), revision)
@@ -23,6 +26,10 @@ def migrate(owner_url: str, revision: str = "head") -> str:
 
 def revision_of(owner_url: str) -> str | None:
     """The revision the database is at; None when it was never migrated."""
+    from alembic.migration import MigrationContext
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
     engine = create_engine(_sqlalchemy_url(owner_url), poolclass=NullPool)
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
@@ -30,12 +37,16 @@ def revision_of(owner_url: str) -> str | None:
 
 def head_revision() -> str:
     """The revision this version of the code expects."""
+    from alembic.script import ScriptDirectory
+
     head = ScriptDirectory.from_config(_config("")).get_current_head()
     assert head is not None, "the wheel ships at least one migration"
     return head
 
 
-def _config(owner_url: str) -> Config:
+def _config(owner_url: str) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["url"] = _sqlalchemy_url(owner_url) if owner_url else ""
