@@ -24,7 +24,9 @@ def test_an_approval_shows_what_would_happen_on_what_evidence_and_who_else_must_
     assert shown["payload"] == {"text": "We won."}
     assert shown["evidence"]["pack_id"] == "pack-1"
     assert {"unknown-action"} & {why["code"] for why in shown["why"]} or shown["why"]
-    assert shown["waiting_for"] == {"approvals": 1, "roles": shown["roles"], "not_from": ["test-automation", "omar"]}
+    waiting = shown["waiting_for"]
+    assert (waiting["approvals"], waiting["roles"], waiting["not_from"]) == (1, shown["roles"], ["test-automation", "omar"])
+    assert (waiting["can_be_given"], [one["person"] for one in waiting["people"]]) == (True, ["vera"])
     assert shown["digest"].startswith("sha256:")
     assert [decided["decided_by"] for decided in shown["decisions"]] == ["omar"]
     assert "approval.decided" in [row["action"] for row in shown["history"]]

@@ -55,7 +55,7 @@ def worker_process(environment: dict[str, str], log: Path) -> Iterator[subproces
 
 
 def test_a_worker_killed_in_the_middle_of_its_sends_sends_nothing_twice_and_forgets_nothing(
-    own_temporal: str, database: Database, providers: Providers, checkpoints_url: str, tmp_path: Path
+    own_temporal: str, database: Database, providers: Providers, checkpoints_url: str, vault_key: str, tmp_path: Path
 ) -> None:
     clock = BusinessClock.parse(clock_text(rate=60))  # an hour a minute: nobody is late, no reply is waited out
     given = {
@@ -63,6 +63,7 @@ def test_a_worker_killed_in_the_middle_of_its_sends_sends_nothing_twice_and_forg
         "database_url": database.app_url,
         "langgraph_database_url": checkpoints_url,
         "temporal_address": own_temporal,
+        "vault_key": vault_key,
         "clock": clock.describe(),
         "home": str(tmp_path),
     }

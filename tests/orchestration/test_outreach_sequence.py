@@ -82,7 +82,7 @@ async def _ended(stage: Stage) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("code", "outcome"), [("no-consent", "not_contactable"), ("opted-out", "not_contactable"), ("kill-switch", "denied")]
+    ("code", "outcome"), [("no-consent", "not_contactable"), ("opted-out", "not_contactable"), ("undeclared-effect", "denied")]
 )
 def test_what_the_gate_denies_ends_the_sequence_by_its_reason(temporal: str, code: str, outcome: str) -> None:
     def prepare(ledger: ScriptedLedger) -> None:
