@@ -104,6 +104,22 @@ def test_people_enough_are_not_enough_while_a_function_that_must_be_among_them_i
     assert kept.capacities == (Capacity("legal", 1),)
 
 
+def test_those_who_must_be_among_them_are_not_enough_without_one_of_the_authority_that_is_asked(office: Desk) -> None:
+    """Two of legal do not bind the company: somebody of the rule's own functions has to be among them too."""
+    office.policy = PolicyTable.of(changed(lambda table: (_asking(table), table["actions"][DEAL].update(approver_roles=["executive"]))))
+    add(office, "luis", "legal")
+    proposed = propose_deal(office)
+    office.decide(proposed.approval_id, "lea")
+    second = office.decide(proposed.approval_id, "luis")
+    assert (second.state, second.approvals_remaining) == (ApprovalState.PENDING, 1)
+    assert [one.person for one in signers(office, proposed.approval_id).people] == ["eva"]
+    with office.database.tenant(office.tenant) as conn:
+        directory.remove(conn, tenant_id=office.tenant, person="eva", actor=ADMIN, clock=office.clock)
+    assert signers(office, proposed.approval_id).nobody_for == ("executive",)
+    add(office, "eva", "executive")
+    assert office.decide(proposed.approval_id, "eva").state is ApprovalState.APPROVED
+
+
 def test_a_person_with_two_functions_is_one_person_who_fills_both(office: Desk) -> None:
     add(office, "eva", "legal")
     proposed = propose_deal(office)
@@ -161,6 +177,19 @@ def test_a_person_and_the_delegate_do_not_sign_twice_for_one_seat(office: Desk) 
     absent(office, "lea", "sam")
     with pytest.raises(NotAllowed):
         office.decide(proposed.approval_id, "sam")
+
+
+def test_whoever_comes_back_does_not_sign_again_for_the_seat_in_whose_name_the_delegate_signed(office: Desk) -> None:
+    add(office, "eric", "executive", delegate="sam")
+    absent(office, "eric")
+    proposed = propose_deal(office)
+    office.decide(proposed.approval_id, "sam")
+    with office.database.tenant(office.tenant) as conn:
+        directory.set_absence(
+            conn, tenant_id=office.tenant, person="eric", absent_from=None, absent_until=None, actor=ADMIN, clock=office.clock
+        )
+    with pytest.raises(ApprovalRefused, match="has signed in the name of 'eric'"):
+        office.decide(proposed.approval_id, "eric")
 
 
 def test_whoever_left_the_directory_signs_no_longer_and_what_was_signed_stays(office: Desk) -> None:

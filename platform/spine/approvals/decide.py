@@ -147,6 +147,12 @@ def _refuse(conn: Connection, approval: Approval, given: _Decision, digest: str 
     remaining = approval.approvals_remaining
     if any(decided.decided_by == principal.id for decided in approval.decisions):
         raise ApprovalRefused(f"{principal.id!r} has decided this approval already; it needs {_people(remaining)} more")
+    if stood_in := next(
+        (one.decided_by for one in approval.decisions for held in one.capacities if held.on_behalf_of == principal.id), None
+    ):
+        raise ApprovalRefused(
+            f"{stood_in!r} has signed in the name of {principal.id!r} already, and one seat signs once; it needs {_people(remaining)} more"
+        )
     if verdict is not Verdict.REJECT and principal.id in requesters:
         raise ApprovalRefused(
             f"{principal.id!r} asked for this and cannot approve it; it needs {_people(remaining)} other than the requester"

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.events import ActorType, Verdict
-from spine.directory import Capacity, functions_missing
+from spine.directory import Capacity, functions_missing, lacks_authority
 from spine.intents.records import Intent, Proposed
 from spine.intents.states import IntentState
 from spine.policy.decide import Reason
@@ -77,6 +77,11 @@ class Approval:
         return functions_missing(self.must_include, (one.capacities for one in self.decisions if one.verdict is Verdict.APPROVE))
 
     @property
+    def authority_missing(self) -> bool:
+        """Whether nobody has approved yet in one of `roles`: those of `must_include` alone do not give it, however many they are."""
+        return lacks_authority(self.roles, (one.capacities for one in self.decisions if one.verdict is Verdict.APPROVE))
+
+    @property
     def approvals_remaining(self) -> int:
         """How many more people at least: one even when there are people enough, while a function that must be among them is not."""
         return 0 if self.state is not ApprovalState.PENDING else self.remaining_after(self.decisions)
@@ -84,8 +89,9 @@ class Approval:
     def remaining_after(self, decisions: Sequence[Decided]) -> int:
         """The same, had only these decided."""
         approved = [one for one in decisions if one.verdict is Verdict.APPROVE]
-        missing = functions_missing(self.must_include, (one.capacities for one in approved))
-        return max(self.approvers_needed - len(approved), 1 if missing else 0)
+        signed = [one.capacities for one in approved]
+        lacks_one = bool(functions_missing(self.must_include, signed)) or lacks_authority(self.roles, signed)
+        return max(self.approvers_needed - len(approved), 1 if lacks_one else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,15 @@ where a request must include both; whoever asked signs in nobody's name, and nob
 delegate does, on record as on behalf of.
 """
 
-from spine.directory.eligibility import functions_missing, is_known, requesters_of, signs_as, someone_can_decide, who_can_sign
+from spine.directory.eligibility import (
+    functions_missing,
+    is_known,
+    lacks_authority,
+    requesters_of,
+    signs_as,
+    someone_can_decide,
+    who_can_sign,
+)
 from spine.directory.records import FUNCTIONS, Approver, Capacity, Signer, Signers, covers
 from spine.directory.store import add, listing, put_development_people, remove, set_absence, set_delegate
 
@@ -20,6 +28,7 @@ __all__ = [
     "covers",
     "functions_missing",
     "is_known",
+    "lacks_authority",
     "listing",
     "put_development_people",
     "remove",

@@ -40,12 +40,18 @@ def who_can_sign(conn: Connection, approval: "Approval", *, now: datetime) -> Si
         found = {person: capacities for person, capacities in found.items() if capacities}
     missing = approval.functions_missing
     nobody_for = tuple(name for name in missing if not any(_any_covers(held, name) for held in found.values()))
+    is_incomplete = bool(missing) or approval.authority_missing
     left = approval.approvers_needed - sum(1 for decided in approval.decisions if decided.verdict is Verdict.APPROVE)
-    if not found and APPROVER not in approval.roles and not nobody_for:
+    if (
+        not nobody_for
+        and APPROVER not in approval.roles
+        and (not found or (approval.authority_missing and lacks_authority(approval.roles, found.values())))
+    ):
         nobody_for = approval.roles
     signers = [Signer(person=person, capacities=held) for person, held in found.items()]
     signers.sort(key=lambda one: (min((held.level for held in one.capacities), default=0), one.person))
-    return Signers(people=tuple(signers), nobody_for=nobody_for, enough=not nobody_for and len(found) >= max(left, 1 if missing else 0))
+    enough = not nobody_for and len(found) >= max(left, 1 if is_incomplete else 0)
+    return Signers(people=tuple(signers), nobody_for=nobody_for, enough=enough)
 
 
 def someone_can_decide(conn: Connection, approval: "Approval", *, now: datetime) -> bool:
@@ -79,6 +85,12 @@ def functions_missing(must_include: Sequence[str], signed: Iterable[Sequence[Cap
     """The functions that none of those who approved has signed for. One person with two functions fills both."""
     held = [capacity for one in signed for capacity in one]
     return tuple(name for name in must_include if not _any_covers(held, name))
+
+
+def lacks_authority(roles: Sequence[str], signed: Iterable[Sequence[Capacity]]) -> bool:
+    """Whether none of those who approved signed for one of the rule's own functions: whoever must be among them is not enough alone."""
+    held = [capacity for one in signed for capacity in one]
+    return bool(roles) and APPROVER not in roles and not any(_any_covers(held, name) for name in roles)
 
 
 def _useful(approval: "Approval", capacities: Iterable[Capacity], spent: Collection[str]) -> tuple[Capacity, ...]:
