@@ -32,6 +32,17 @@ def test_no_planted_identity_and_no_planted_secret_comes_out(
     assert f"[{kind}]" in told or "[secret]" in told
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u200e", "\u200f", "\u202a", "\u2066", "\u2060", "\u00ad", "\ufeff"])
+def test_what_takes_no_place_on_a_screen_hides_nothing(unseen: str) -> None:
+    """A number pasted out of Arabic text brings direction marks with it, and a reader sees the number all the same."""
+    assert redact(f"to sara{unseen}@ac{unseen}me.com or {unseen}+966{unseen}50 123{unseen}4567{unseen}.") == (
+        f"to [email] or {unseen}[phone]{unseen}."
+    )
+    assert redact_reference(f"lead-sara{unseen}@acme.com") == "[email]"
+    assert redacted({f"no{unseen}te": f"plain{unseen}words"}) == {f"no{unseen}te": f"plain{unseen}words"}
+    assert redact(f"key sk.t1.abcdef{unseen}123456.aaaabbbbcccc") == "key [secret]"
+
+
 @settings(deadline=None)
 @given(said_and_number=REGISTRATIONS, before=_AROUND, is_arabic=st.booleans())
 def test_a_commercial_registration_goes_where_words_announce_it(said_and_number: tuple[str, str], before: str, is_arabic: bool) -> None:

@@ -36,6 +36,9 @@ _PLAIN = {
     0xFF0B: "+",
 }
 
+# Takes no place on a screen, and divides what is one word to a reader: direction marks come with telephone numbers in Arabic text.
+_UNSEEN = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
+
 
 def findings(text: str) -> tuple[Finding, ...]:
     """Every identity and secret in the text, in order, none overlapping another. Positions are those of `text` as given."""
@@ -50,6 +53,8 @@ def references(text: str) -> tuple[Finding, ...]:
 def _found(text: str, *, with_numbers: bool) -> tuple[Finding, ...]:
     if _IS_ID.fullmatch(text):
         return ()
+    if not text.isascii() and _UNSEEN.search(text):
+        return _seen(text, with_numbers=with_numbers)
     plain = text if text.isascii() else text.translate(_PLAIN)  # a character for a character: positions stay
     has_secret = secret_forms.may_hold_one(plain)
     has_address = "@" in plain or "%40" in plain
@@ -65,6 +70,13 @@ def _found(text: str, *, with_numbers: bool) -> tuple[Finding, ...]:
     if has_number:
         _add(found, numbers.spans(plain))
     return tuple(sorted(found))
+
+
+def _seen(text: str, *, with_numbers: bool) -> tuple[Finding, ...]:
+    """What is found in the text as it looks, at its positions in the text as it is: what was unseen inside a finding goes with it."""
+    places = [place for place, character in enumerate(text) if not _UNSEEN.match(character)]
+    found = _found("".join(text[place] for place in places), with_numbers=with_numbers)
+    return tuple(Finding(places[one.start], places[one.end - 1] + 1, one.kind) for one in found)
 
 
 def _add(found: list[Finding], candidates: Iterable[tuple[int, int, str]]) -> None:
