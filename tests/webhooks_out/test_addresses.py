@@ -23,7 +23,7 @@ def test_what_is_no_address_of_a_webhook_is_refused(url: str) -> None:
     "address",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1",
-        "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "::", "ff02::1",
+        "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "::", "ff02::1", "fec0::1", "2002:a00:1::1", "64:ff9b::a00:1", "::10.0.0.1",
     ],
 )  # fmt: skip
 def test_a_name_that_leads_into_a_private_network_is_refused(address: str) -> None:

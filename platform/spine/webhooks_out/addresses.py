@@ -63,11 +63,12 @@ def target_of(url: str, *, may_be_private: bool, lookup: Resolve = resolve) -> T
 
 def _judge(url: str, text: str, *, is_tls: bool, may_be_private: bool) -> None:
     address = ip_address(text.partition("%")[0])
-    if (mapped := getattr(address, "ipv4_mapped", None)) is not None:  # ::ffff:10.0.0.1 is 10.0.0.1
-        address = mapped
+    for carried in ("ipv4_mapped", "sixtofour"):  # ::ffff:10.0.0.1 is 10.0.0.1, and 2002:a00:1:: leads to it
+        address = getattr(address, carried, None) or address
     if not is_tls and not address.is_loopback:
         raise InvalidInput(f"webhook URL {url!r} is not https: what is sent would be read by everyone on the way")
-    if not address.is_global or address.is_multicast:
+    # NAT64 (64:ff9b::/96) and IPv4-compatible addresses carry an IPv4 address too; both are reserved, and count as global.
+    if not address.is_global or address.is_multicast or address.is_reserved or getattr(address, "is_site_local", False):
         if may_be_private and not (address.is_multicast or address.is_unspecified):
             return
         raise InvalidInput(
