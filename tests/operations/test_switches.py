@@ -1,10 +1,13 @@
 """Kill switches: what they stop at once, what they leave alone, and who may."""
 
+from threading import Thread
+from typing import Any
+
 import pytest
 
 from shared.events import ActorType
 from spine.audit import Actor
-from spine.effects import Completed, Deferred
+from spine.effects import Completed, Deferred, ledger
 from spine.errors import InvalidInput
 from spine.identity import Role
 from spine.policy import switches
@@ -71,6 +74,25 @@ def test_an_attempt_whose_answer_was_lost_is_not_sent_again_under_the_switch(des
     assert desk.provider.happened == {}
     release(desk, Scope.PLUGIN, "email")
     assert isinstance(desk.execute(proposed.intent_id), Completed)
+
+
+def test_nothing_begins_after_a_switch_was_engaged_that_looked_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The effect has looked at the switches and has not begun: whoever engages one now is told so only when it has."""
+    proposed, open_line = desk.runnable(), ledger.open_line
+    engaging = Thread(target=engage, args=(desk, Scope.TENANT, ""))
+    engaged_between: list[bool] = []
+
+    def slowly(*given: Any) -> Any:
+        engaging.start()
+        engaging.join(0.5)
+        engaged_between.append(not engaging.is_alive())
+        return open_line(*given)
+
+    monkeypatch.setattr(ledger, "open_line", slowly)
+    assert isinstance(desk.execute(proposed.intent_id), Completed)
+    engaging.join(10)
+    assert engaged_between == [False]
+    assert not engage(desk, Scope.TENANT, ""), "it is engaged"
 
 
 def test_another_automation_and_another_tenant_are_not_touched(desk: Desk) -> None:

@@ -16,6 +16,7 @@ from spine.intents.records import Intent
 from spine.intents.states import IntentState
 from spine.policy import ActionRule, Deny, Facts, NeedApproval, PolicyTable, Subject, decide, deny, gather
 from spine.policy.decide import can_wait
+from spine.policy.switches import keep_as_they_are
 
 LOOK_AGAIN = timedelta(minutes=15)
 """Business time after which an effect that a kill switch, or a halted channel, holds back is tried again."""
@@ -52,13 +53,15 @@ class Stop:
 def look(conn: Connection, entry: Entry, rule: ActionRule, policy: PolicyTable, clock: Clock) -> Go | Wait | Stop:
     """Judge once more, with the facts of this moment and under today's policy.
 
-    The contact stays locked to the end of the transaction, so that two sends at once cannot both be the last of the week. A
-    first attempt has to find approvals enough for what is asked today; a further one has spent them already.
+    The contact stays locked to the end of the transaction, so that two sends at once cannot both be the last of the week, and no kill
+    switch is engaged between this look and the beginning. A first attempt has to find approvals enough for what is asked today; a
+    further one has spent them already.
     """
     if stop := _tampered(entry):
         return stop
     intent, now = reclassified(entry.intent, rule, policy), clock.now()
     contact_id = contact_of(intent.payload)
+    keep_as_they_are(conn, tenant_id=intent.tenant_id)  # a statement of its own: the look has to come after the lock
     facts = gather(
         conn,
         tenant_id=intent.tenant_id,

@@ -50,13 +50,16 @@ def engage(
     now: datetime,
     correlation_id: str | None = None,
 ) -> bool:
-    """Stop it, from this commit on. False: it was stopped already, and the first reason stays.
+    """Stop it, from this commit on: waits for those that are beginning an effect at this moment, see `keep_as_they_are`.
+
+    False: it was stopped already, and the first reason stays.
 
     The target of scope tenant is the tenant itself. Raises InvalidInput for another one, and for a blank reason.
     """
     if scope is Scope.TENANT and target != tenant_id:
         raise InvalidInput(f"a tenant's switch stops the tenant itself: target {target!r} is not {tenant_id!r}")
     said = _reason(reason, "engaged")
+    conn.execute("select pg_advisory_xact_lock(hashtextextended('spine.kill_switches/' || %s, 0))", (tenant_id,))
     changed = conn.execute(
         "insert into kill_switches (tenant_id, scope, target, reason, engaged_by, engaged_at) values (%s, %s, %s, %s, %s, %s) "
         "on conflict do nothing",
@@ -66,6 +69,14 @@ def engage(
         event = KillSwitchEngaged(scope=scope.value, target=target, reason=said, engaged_by=actor.id)
         _tell(conn, tenant_id, "kill_switch.engaged", scope, target, said, event, actor, now, correlation_id)
     return bool(changed)
+
+
+def keep_as_they_are(conn: Connection, *, tenant_id: str) -> None:
+    """No switch of the tenant is engaged from here to the end of the transaction; then ask which are.
+
+    Without it a switch could be engaged, and its engaging be told, between the look at the switches and the beginning of an effect.
+    """
+    conn.execute("select pg_advisory_xact_lock_shared(hashtextextended('spine.kill_switches/' || %s, 0))", (tenant_id,))
 
 
 def release(
