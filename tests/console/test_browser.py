@@ -239,6 +239,23 @@ def test_a_request_is_found_opened_and_approved_by_keys_alone(house: House) -> N
     page.wait_for_url("**/console/journeys")
 
 
+def test_a_tab_that_nobody_looks_at_holds_no_connection_and_hears_later_what_it_missed(house: House) -> None:
+    """Browsers open six connections to a host: with a stream in each of six tabs, a seventh would never load."""
+    page = house.enter()
+    expect(page.get_by_text("Nothing waits for anybody")).to_be_visible()
+    show = (
+        "value => { Object.defineProperty(document, 'hidden', { value, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/console/stream")):
+        page.evaluate(show, True)
+    house.door.message(key="lead-1", correlation_id="flow-1")
+    with page.expect_request("**/console/stream"):
+        page.evaluate(show, False)
+    expect(page.get_by_text("1 request waits")).to_be_visible()
+    expect(page.locator("[data-waiting]")).to_have_text("1")
+
+
 def test_it_works_without_javascript(house: House) -> None:
     first, second = house.door.message(key="lead-1", correlation_id="flow-1"), house.door.message(key="lead-2", correlation_id="flow-2")
     page = house.enter(java_script_enabled=False)

@@ -20,6 +20,10 @@ def test_a_page_hears_of_a_change_once_and_never_what_it_was() -> None:
     assert [line for line in lines if "changed" in line] == ["event: changed\ndata: 2/1\n\n"]
 
 
+def test_whoever_comes_back_hears_how_it_stands_and_so_what_was_missed() -> None:
+    assert "event: standing\ndata: 2/1\n" in heard(lambda: "2/1", "2/1", 1)[0]
+
+
 def test_a_stream_ends_with_its_session() -> None:
     def ended() -> str:
         raise NotAuthenticated("log in")

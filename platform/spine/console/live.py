@@ -40,8 +40,9 @@ async def get_stream(visit: Visiting) -> Response:
 
 
 async def changes(look: Callable[[], str], seen: str, *, every: float, looks: int = _LONGEST) -> AsyncIterator[str]:
-    """`changed` whenever a look differs from the one before, `ended` when the session does; then the stream is over."""
-    yield "retry: 5000\n\n"
+    """`standing` at first, so that whoever comes back knows what was missed; `changed` whenever a look differs from the one before,
+    `ended` when the session does; then the stream is over."""
+    yield f"retry: 5000\nevent: standing\ndata: {seen}\n\n"
     quiet = 0
     for _ in range(looks):
         await asyncio.sleep(every)

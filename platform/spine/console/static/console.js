@@ -118,16 +118,34 @@
     const replacement = one("[data-live]", fresh);
     if (!replacement) return;
     live.replaceWith(replacement);
-    const badge = one(".places [data-waiting]", fresh);
-    const shown = one(".places [data-waiting]");
-    if (badge && shown) shown.textContent = badge.textContent;
+    // The whole link: the number comes with the first request that waits, and goes with the last.
+    const [inbox, shown] = [one('.places a[href="/console/"]', fresh), one('.places a[href="/console/"]')];
+    if (inbox && shown) shown.replaceChildren(...inbox.childNodes);
     if (there) one(`[data-live] a[href="${CSS.escape(there)}"]`)?.focus();
     tellTimes();
     countMarked();
   }
   if (body.dataset.signed === "yes" && "EventSource" in window && one("[data-live], [data-live-notice]")) {
-    const stream = new EventSource("/console/stream");
-    stream.addEventListener("changed", () => refresh().catch(() => {}));
-    addEventListener("pagehide", () => stream.close());
+    // Only while somebody looks: browsers open six connections to one host, so the seventh open tab would wait for ever.
+    let stream = null;
+    let known = null;
+    const hear = (event) => {
+      if (known !== null && event.data !== known) refresh().catch(() => {});
+      known = event.data;
+    };
+    const listen = () => {
+      stream = new EventSource("/console/stream");
+      stream.addEventListener("standing", hear);
+      stream.addEventListener("changed", hear);
+      stream.addEventListener("ended", () => stream.close());
+    };
+    const hush = () => { stream?.close(); stream = null; };
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return hush();
+      if (!stream) listen();
+    });
+    addEventListener("pagehide", hush);
+    addEventListener("pageshow", (event) => { if (event.persisted && !stream && !document.hidden) listen(); });
+    if (!document.hidden) listen();
   }
 })();
