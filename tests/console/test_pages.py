@@ -240,6 +240,32 @@ def test_an_edit_that_is_no_json_or_does_not_fit_keeps_what_was_typed(browser: B
     assert browser.door.count("events", "envelope->'data'->>'product' = 'GTX Plus'") == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "why"), [('{"value": ' + "9" * 5000 + "}", "a number has too many digits"), ('{"value": NaN}', "NaN is no number")]
+)
+def test_a_number_that_nobody_can_keep_is_told_on_the_page_and_loses_nothing(browser: Browser, body: str, why: str) -> None:
+    path = f"/console/dead-letters/{Town(browser.door).letter()}"
+    browser.log_in()
+    browser.open(path)
+    answer = browser.send(f"{path}/edit", body=body, reason="mended by hand")
+    assert answer.status_code == 422
+    assert f"This is not JSON: {why}." in answer.text
+    assert "mended by hand" in answer.text
+
+
+def test_an_edit_of_a_letter_that_somebody_else_gave_up_meanwhile_is_given_back(browser: Browser) -> None:
+    path = f"/console/dead-letters/{Town(browser.door).letter()}"
+    browser.log_in()
+    browser.open(path)
+    stale = browser.form(f"{path}/edit")
+    assert browser.send(f"{path}/discard", reason="nobody needs it").status_code == 303
+    answer = browser.client.post(f"{path}/edit", data={**stale, "body": '{"half": "an hour"}', "reason": "mended by hand"})
+    assert answer.status_code == 409
+    assert "an hour" in answer.text
+    assert "mended by hand" in answer.text
+    assert f'href="{path}"' in answer.text
+
+
 def test_all_of_a_kind_are_counted_first_and_decided_together(browser: Browser) -> None:
     town = Town(browser.door)
     for number in range(3):

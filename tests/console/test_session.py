@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.events import ActorType
-from spine.console.forms import local
+from spine.console.forms import Posted, local
 from spine.console.guard import HEADERS
 from spine.identity import Role, issue_key, revoke_key
 from tests.console.conftest import Browser
@@ -235,6 +235,44 @@ def test_an_expired_session_while_typing_says_that_nothing_was_sent(browser: Bro
     assert answer.status_code == 401
     assert "Nothing was sent" in answer.text
     assert browser.door.count("approval_decisions") == 0
+
+
+def test_what_was_typed_when_the_session_ended_is_given_back_and_a_login_leads_to_its_page(browser: Browser) -> None:
+    approval_id = browser.door.message()
+    browser.log_in("omar")
+    browser.open(f"/console/approvals/{approval_id}")
+    fields = browser.form(f"/console/approvals/{approval_id}/decisions")
+    age(browser, "expires_at = now()")
+    typed = {"verdict": "edit", "p.body": "half an hour's work </textarea><b>", "reason": "a long reason"}
+    answer = browser.client.post(f"/console/approvals/{approval_id}/decisions", data={**fields, **typed})
+    assert answer.status_code == 401
+    assert "half an hour&#39;s work &lt;/textarea&gt;" in answer.text
+    assert "a long reason" in answer.text
+    assert fields["csrf"] not in answer.text
+    assert f'/console/login?next=/console/approvals/{approval_id}"' in answer.text
+
+
+def test_only_what_a_person_wrote_is_given_back_and_never_a_key() -> None:
+    form = Posted(
+        {"key": ["sk.acme.0123.secret"], "csrf": ["x"], "digest": ["y"], "reason": ["why"], "p.body": ["text"], "p.subject": [" "]}
+    )
+    assert form.by_hand() == [("reason", "why"), ("body", "text")]
+
+
+@pytest.mark.parametrize(
+    ("form", "stands_on"),
+    [
+        ("/console/approvals/decisions", "/console/"),
+        ("/console/approvals/x/decisions", "/console/approvals/x"),
+        ("/console/automations/stop", "/console/automations"),
+        ("/console/dead-letters/x/retry", "/console/dead-letters/x"),
+        ("/console/logout", "/console/"),
+    ],
+)
+def test_a_forms_address_that_is_opened_leads_to_the_page_it_stands_on(browser: Browser, form: str, stands_on: str) -> None:
+    browser.log_in("omar")
+    answer = browser.open(form)
+    assert (answer.status_code, answer.headers.get("location")) == (303, stands_on)
 
 
 def test_language_and_theme_are_chosen_without_a_session(browser: Browser) -> None:

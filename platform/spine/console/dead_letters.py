@@ -216,14 +216,23 @@ def editable(letter: DeadLetter) -> str | None:
 def _mended(letter: DeadLetter, text: str) -> dict[str, Any]:
     """The whole body, with what was typed in its place. Raises NotJson."""
     try:
-        typed = json.loads(text)
+        typed = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise NotJson(_NOT_JSON, f"{error.msg}, line {error.lineno}, column {error.colno}") from error
+    except NotJson:
+        raise
+    except ValueError as error:  # thousands of digits: Python does not read them, and no record holds them
+        raise NotJson(_NOT_JSON, "a number has too many digits") from error
     except RecursionError as error:
         raise NotJson(_NOT_JSON, "nested too deeply") from error
     if not isinstance(typed, dict):
         raise NotJson(_NOT_OBJECT)
     return {**letter.body, "data": typed} if letter.plane == "event" else typed
+
+
+def _no_number(name: str) -> None:
+    """For NaN and the infinities, which Python reads and JSON does not have. Raises NotJson."""
+    raise NotJson(_NOT_JSON, f"{name} is no number")
 
 
 def _shown(

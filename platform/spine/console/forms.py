@@ -18,6 +18,8 @@ from spine.errors import InvalidInput, NotAllowed
 MAX_FIELDS = 400
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _OURS = frozenset({"csrf", "nonce"})
+_TYPED = frozenset({"reason", "body", "reference"})
+_PAYLOAD = "p."  # of the fields that `spine.console.typed` makes
 
 
 class FormRefused(NotAllowed):
@@ -43,6 +45,11 @@ class Posted:
     def content(self) -> dict[str, list[str]]:
         """What the person said: all but the two fields that make the form ours."""
         return {name: values for name, values in self._fields.items() if name not in _OURS}
+
+    def by_hand(self) -> list[tuple[str, str]]:
+        """What somebody typed, by field: reasons, bodies and the fields of a payload. Never a key, which must not be shown again."""
+        named = ((name, values[0]) for name, values in self._fields.items() if name in _TYPED or name.startswith(_PAYLOAD))
+        return [(name.removeprefix(_PAYLOAD), text) for name, text in named if text.strip()]
 
     def nonce(self) -> str:
         """Raises InvalidInput."""
@@ -83,7 +90,8 @@ async def _posted(request: Request) -> Posted:
         if not isinstance(value, str):
             raise InvalidInput(f"{name!r} is a file: forms of this console take text only")
         fields.setdefault(name, []).append(value.replace("\r\n", "\n"))
-    return Posted(fields)
+    request.state.posted = posted = Posted(fields)  # so that a refusal's page can give back what was typed
+    return posted
 
 
 Posting = Annotated[Posted, Depends(_posted)]

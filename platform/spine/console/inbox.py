@@ -13,7 +13,7 @@ from spine.approvals.standing import kinds, standing
 from spine.console.asked import URGENCIES, Asked, asked_of, may_go_in_bulk
 from spine.console.forms import Posting
 from spine.console.render import page, words_here
-from spine.console.session import PageWork, Visiting
+from spine.console.session import PageWork, Visiting, redirect
 from spine.console.words import Words
 from spine.errors import ApprovalRefused, InvalidInput, NotAllowed, NotFound, SpineError
 from spine.gateway import deciding
@@ -61,6 +61,13 @@ def get_inbox(request: Request, visit: Visiting, query: Annotated[InboxQuery, Qu
             urgencies=URGENCIES,
             bulk={row.approval.intent.action for row in shown.items if row.in_bulk},
         )
+
+
+@router.get("/approvals")
+@router.get("/approvals/decisions")
+def get_approvals() -> Response:
+    """The inbox is the list of them: for who types the address, or reloads what several decisions led to."""
+    return redirect("/console/")
 
 
 @router.post("/approvals/decisions")

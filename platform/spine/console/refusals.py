@@ -10,7 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from spine.console.render import page
+from spine.console import plain
+from spine.console.forms import Posted
+from spine.console.render import page, page_behind, words_here
 from spine.console.session import Visitor, forget, redirect, visitor_here
 from spine.console.words import say
 from spine.errors import NotAuthenticated, SpineError
@@ -48,11 +50,25 @@ def install(app: FastAPI) -> None:
 
 
 def refusal(request: Request, code: str, status: int, detail: str = "") -> Response:
-    """The page of an error. `detail` is the spine's own sentence, in English; it names the thing and the cure."""
+    """The page of an error. `detail` is the spine's own sentence, in English; it names the thing and the cure.
+
+    What was typed into the form that is refused stands on the page: pages are kept by no cache, so going back would show it empty.
+    """
     title, cure = _TOLD.get(code, _OTHERWISE)
     visitor: Visitor | None = getattr(request.state, "visitor", None)
+    posted: Posted | None = getattr(request.state, "posted", None)
+    words = words_here(request)
     return page(
-        request, visitor, "refusal.html", status=status, title=title, cure=cure, detail=detail, code=code, trace_id=current_trace_id()
+        request,
+        visitor,
+        "refusal.html",
+        status=status,
+        title=title,
+        cure=cure,
+        detail=detail,
+        code=code,
+        trace_id=current_trace_id(),
+        kept=[(plain.field_name(words, tuple(name.split("."))), text) for name, text in posted.by_hand()] if posted else [],
     )
 
 
@@ -84,6 +100,8 @@ def _of_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         request.state.visitor = visitor_here(request)
         return refusal(request, "not-found", 404, f"there is no page at {request.url.path!r}")
+    if error.status_code == 405 and request.method in ("GET", "HEAD"):  # a form's address, from the address bar or after logging in
+        return redirect(page_behind(request.url.path))
     if error.status_code == 413:
         return refusal(request, "invalid-input", 413, "the form is larger than this gateway takes")
     return refusal(request, "invalid-input", error.status_code, str(error.detail))

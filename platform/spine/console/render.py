@@ -53,7 +53,7 @@ def words_here(request: Request) -> Words:
 def _given(request: Request, visitor: "Visitor | None", words: Words) -> dict[str, Any]:
     """What every template may use: `words` for dates and numbers, `nonce()` for each form, `at(name)` for static files."""
     theme = request.cookies.get(THEME_COOKIE, "auto")
-    here = str(request.url.path)
+    here = str(request.url.path) if request.method in ("GET", "HEAD") else page_behind(str(request.url.path))
     return {
         "visitor": visitor,
         "csrf": visitor.csrf if visitor else "",
@@ -61,7 +61,7 @@ def _given(request: Request, visitor: "Visitor | None", words: Words) -> dict[st
         "languages": LANGUAGES,
         "theme": theme if theme in THEMES else "auto",
         "themes": THEMES,
-        "path": here,
+        "path": str(request.url.path),
         "here": f"{here}?{request.url.query}" if request.url.query and request.method == "GET" else here,
         "places": _PLACES,
         "nonce": lambda: secrets.token_urlsafe(18),
@@ -70,6 +70,12 @@ def _given(request: Request, visitor: "Visitor | None", words: Words) -> dict[st
         "class_tones": plain.TONES,
         "rate": services_of(request).clock.rate,
     }
+
+
+def page_behind(path: str) -> str:
+    """The page whose form is sent to `path`: forms have addresses of their own below their page's, which nobody can open."""
+    above = path.rpartition("/")[0]
+    return "/console/" if above in ("", "/console", "/console/approvals") else above
 
 
 @cache
