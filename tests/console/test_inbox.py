@@ -3,6 +3,7 @@
 import re
 from typing import Annotated, Any
 
+import psycopg
 import pytest
 from pydantic import StringConstraints
 
@@ -244,6 +245,28 @@ def test_a_long_inbox_pages_and_shows_each_request_once(browser: Browser, monkey
         following = re.search(r'rel="next" href="([^"]+)"', page)
         path = f"/console/{following.group(1)}".replace("&amp;", "&") if following else ""
     assert sorted(seen) == sorted(ids)
+
+
+def test_a_request_more_in_the_inbox_is_three_queries_more(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether somebody may approve is asked of each; whether he may reject or edit is asked when it is opened."""
+    browser.log_in("omar")
+    said: list[object] = []
+    execute = psycopg.Cursor.execute
+    monkeypatch.setattr(
+        psycopg.Cursor, "execute", lambda self, query, *rest, **more: said.append(query) or execute(self, query, *rest, **more)
+    )
+
+    def queries() -> int:
+        said.clear()
+        assert browser.open("/console/").status_code == 200
+        return len(said)
+
+    browser.door.message(key="lead-1", correlation_id="flow-1")
+    queries()
+    one = queries()
+    browser.door.message(key="lead-2", correlation_id="flow-2")
+    browser.door.message(key="lead-3", correlation_id="flow-3")
+    assert queries() - one <= 2 * 4
 
 
 def test_an_empty_inbox_teaches(browser: Browser) -> None:

@@ -105,7 +105,7 @@ def _page(
         work.visitor,
         "approval.html",
         status=refused.http_status if refused else 200,
-        asked=asked_of(work, words, [approval])[0],
+        asked=asked_of(work, words, [approval], verdicts=tuple(Verdict))[0],
         approval=approval,
         intent=intent,
         detail=approval_detail(work.conn, work.principal, approval_id, now=work.services.clock.now()),

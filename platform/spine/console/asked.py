@@ -1,6 +1,6 @@
 """A request for approval as the inbox and its page show it to one person."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -34,13 +34,13 @@ URGENCIES: dict[Urgency, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request. `obstacles` say why this person cannot give a verdict; a verdict without one would be taken."""
+    """One request. `obstacles` say why this person cannot give a verdict, of those that were asked about; None: it would be taken."""
 
     approval: Approval
     sentence: str
     urgency: Urgency
     left: timedelta
-    obstacles: dict[Verdict, SpineError | None]
+    obstacles: Mapping[Verdict, SpineError | None]
     in_bulk: bool
 
     @property
@@ -70,17 +70,20 @@ def may_go_in_bulk(approval: Approval, rule: ActionRule) -> bool:
     return routine and intent.reversibility_class is not ReversibilityClass.R3 and not rule.never_automatic and not rule.unknown_to_table
 
 
-def asked_of(work: PageWork, words: Words, found: Sequence[Approval]) -> list[Asked]:
-    """Requests as this person sees them. Viewers see no payload, so their sentences are shorter."""
+def asked_of(work: PageWork, words: Words, found: Sequence[Approval], *, verdicts: Collection[Verdict] = (Verdict.APPROVE,)) -> list[Asked]:
+    """Requests as this person sees them. Viewers see no payload, so their sentences are shorter.
+
+    Each verdict asked about is some queries a request: a list needs to know only who may approve.
+    """
     whole = work.principal.role.covers(Role.OPERATOR)
     accounts = Accounts.of(work.conn, work.tenant_id, [one.intent.payload for one in found] if whole else [])
-    return [_asked(work, words, one, accounts, whole) for one in found]
+    return [_asked(work, words, one, accounts, whole, {Verdict.APPROVE, *verdicts}) for one in found]
 
 
-def _asked(work: PageWork, words: Words, approval: Approval, accounts: Accounts, whole: bool) -> Asked:
+def _asked(work: PageWork, words: Words, approval: Approval, accounts: Accounts, whole: bool, verdicts: Collection[Verdict]) -> Asked:
     intent, policy, now = approval.intent, work.services.policy, work.services.clock.now()
     me = approvals.Principal(work.principal.id, work.principal.role.value, work.principal.actor_type)
-    obstacles = {verdict: _obstacle(work, approval, me, verdict, now) for verdict in Verdict}
+    obstacles = {verdict: _obstacle(work, approval, me, verdict, now) for verdict in verdicts}
     money = words.money(intent.amount.amount, intent.amount.currency) if intent.amount else ""
     return Asked(
         approval=approval,
