@@ -1,15 +1,17 @@
 """The live stream: what happens in one tenant, as it happens, without loss between two connections, holding nothing while it waits."""
 
+import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from starlette.requests import ClientDisconnect
 
 from spine.gateway.app import create_app
 from spine.gateway.routes import stream
@@ -123,6 +125,32 @@ def test_waiting_holds_no_connection_of_the_pool_and_leaving_frees_everything(li
         until(lambda: pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"])
     until(lambda: live.wakes.streams == 0)
     until(lambda: not live.wakes.listening)
+
+
+def test_an_answer_that_ends_before_its_first_part_ends_its_watching() -> None:
+    """Whoever hangs up that early would keep one of his five places until the process ends."""
+    left: list[bool] = []
+
+    @contextmanager
+    def watching() -> Iterator[asyncio.Event]:
+        try:
+            yield asyncio.Event()
+        finally:
+            left.append(True)
+
+    async def told() -> AsyncIterator[bytes]:
+        yield b""
+
+    async def hung_up(*_: Any) -> Any:
+        raise OSError
+
+    async def answer() -> None:
+        (held := watching()).__enter__()
+        await stream._Watched(told(), held, {})({"type": "http", "asgi": {"spec_version": "2.4"}}, hung_up, hung_up)
+
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(answer())
+    assert left == [True]
 
 
 def test_a_key_has_a_handful_of_streams_and_another_key_its_own(live: Live, refused: Refused) -> None:

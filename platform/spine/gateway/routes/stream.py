@@ -4,13 +4,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
+from starlette.types import Receive, Scope, Send
 
 from spine import eventlog
 from spine.errors import NotAllowed, NotAuthenticated
@@ -51,16 +52,21 @@ async def get_stream(
     begins, tenant_id, person = await to_thread.run_sync(_begin, visit, after)
     watching = wakes.watching(f"{tenant_id}/{person}")
     woken = watching.__enter__()  # before the answer begins: one stream too many is a problem, not a broken stream
-
-    async def sent() -> AsyncIterator[bytes]:
-        try:
-            async for part in _told(visit, tenant_id, begins, woken):
-                yield part
-        finally:
-            watching.__exit__(None, None, None)
-
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
+    return _Watched(_told(visit, tenant_id, begins, woken), watching, headers)
+
+
+class _Watched(StreamingResponse):
+    """Ends the watching with the answer, also with one that ended before its first part: of that, no generator hears."""
+
+    def __init__(self, told: AsyncIterator[bytes], watching: AbstractContextManager[asyncio.Event], headers: dict[str, str]) -> None:
+        super().__init__(told, media_type="text/event-stream", headers=headers)
+        self._watching = watching
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with ExitStack() as leaving:
+            leaving.push(self._watching)
+            await super().__call__(scope, receive, send)
 
 
 def _begin(visit: Visit, after: Place | None) -> tuple[Place, str, str]:
