@@ -138,6 +138,9 @@ HEADED = "    requires: bundle\n    approver_roles: *head_up\n    key: workflow_
         ('key: "{deal_id}:proposal"', "key: per_planet", "no recipe of shared.events.keys"),
         ('key: "{deal_id}:proposal"', 'key: "{deal_id} proposal"', "neither a recipe"),
         (HEADED, HEADED.replace("bundle", "evidence"), "requires the bundle, not 'evidence'"),
+        ("approval: A3", "approval: [A3]", "approval: Input should be 'A0', 'A1', 'A2' or 'A3'"),
+        ("zone: Asia/Riyadh", "zone: Mars/Phobos", "'Mars/Phobos' is no time zone"),
+        ("notice_cooldown: PT45M", "notice_cooldown: -PT45M", "notice_cooldown: Input should be greater than or equal to 0"),
         ("    undo: withdraw the proposal in writing before it is accepted\n", "    undo: null\n", "says how it is undone"),
     ],
 )
@@ -146,7 +149,17 @@ def test_what_would_weaken_a_line_is_refused(tmp_path: Path, old: str, new: str,
     assert any(says in one.reason for one in findings_of(path)), [str(one) for one in findings_of(path)]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "approvers: {A0: 0}"])
+TWELVE = "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 12)}]\n" for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", "a: [", "approvers: {A0: 0}", "a: " + "[" * 5000 + "]" * 5000, "a: &a [*a]", "&a {actions: *a, unknown: *a}",
+        "confidence_threshold: " + "9" * 5000, "z: 2001-02-30", "b0: &b0 [x]\n" + TWELVE,
+    ],
+    ids=["nothing", "list", "no end", "few fields", "deep", "itself", "itself in a mapping", "digits", "no day", "aliases of aliases"],
+)  # fmt: skip
 def test_what_is_no_table_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     path = tmp_path / "other.yaml"
     path.write_text(text, encoding="utf-8")

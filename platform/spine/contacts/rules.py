@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -74,6 +74,14 @@ class ContactRules(BaseModel):
     halt_window: timedelta = timedelta(days=30)
     halt_from: int = Field(default=20, ge=1)
     """Fewer messages than this say nothing about a share."""
+
+    @model_validator(mode="after")
+    def _the_zone_is_one(self) -> Self:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # no such zone; a path out of the zones; a folder of them
+            raise ValueError(f"zone {self.zone!r} is no time zone: give a name such as 'Asia/Riyadh'") from error
+        return self
 
     @model_validator(mode="after")
     def _some_time_is_left(self) -> Self:

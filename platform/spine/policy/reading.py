@@ -13,6 +13,7 @@ import yaml
 from spine.errors import Misconfigured
 
 Path_ = tuple[str, ...]
+_MOST = 100_000  # values, with what aliases stand for written out; the table that is shipped has some two thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,32 @@ def read(path: Path) -> Written:
             lines: dict[Path_, int] = {}
             doubles: list[Finding] = []
             if node is not None:
+                _written_out(node, path, {})
                 _walk(node, (), path.name, lines, doubles)
             values = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise Misconfigured(f"policy table {str(path)!r} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Misconfigured(f"policy table {str(path)!r} is not YAML: {error}") from error
+    except RecursionError as error:
+        raise Misconfigured(f"policy table {str(path)!r} is nested too deeply: a line of it is a few levels deep") from error
+    except ValueError as error:  # a number of thousands of digits, a date that there is not
+        raise Misconfigured(f"policy table {str(path)!r} has a value that is none: {error}; write it in quotes") from error
     return Written(path.name, values, lines, tuple(doubles))
+
+
+def _written_out(node: yaml.Node, path: Path, known: dict[int, int]) -> int:
+    """How many values a node stands for: aliases of aliases, and one of itself, are few lines and no end of work."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = _MOST + 1  # until it is counted: whoever meets it before that is inside it
+    below = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+    count = 1 if isinstance(node, yaml.ScalarNode) else 1 + sum(_written_out(one, path, known) for one in below)
+    if count > _MOST:
+        where = f"line {node.start_mark.line + 1}"
+        raise Misconfigured(f"policy table {str(path)!r}: {where} stands for more than {_MOST} values: take aliases (*name) out of it")
+    known[id(node)] = count
+    return count
 
 
 def _walk(node: yaml.Node, path: Path_, name: str, lines: dict[Path_, int], doubles: list[Finding]) -> None:

@@ -33,7 +33,7 @@ class _Shared(Strict):
 
     approvers: Mapping[ApprovalClass, int]
     confidence_threshold: Annotated[Decimal, Field(ge=0, le=1)]
-    notice_cooldown: timedelta
+    notice_cooldown: Annotated[timedelta, Field(ge=timedelta(0))]
     """Between two notices about the same waiting approval."""
     contact: ContactRules
     role_sets: Mapping[str, tuple[str, ...]] = {}
@@ -128,7 +128,7 @@ def _rule(
         findings.append(Finding(written.place(*path), f"{about} is no mapping of fields to values"))
         return None
     approval = line.get("approval")
-    count = approvers.get(ApprovalClass(approval), 0) if approval in set(ApprovalClass) else 0
+    count = approvers.get(ApprovalClass(approval), 0) if approval in list(ApprovalClass) else 0  # of whatever type it is
     rule = _read(ActionRule, {"approvers": count, **line, "action": name}, written, path, findings, about)
     if rule is not None:
         findings += (Finding(written.place(*path, field), f"{about}: {reason}") for field, reason in contradictions.of_line(rule))
