@@ -17,6 +17,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "decision": ("decisions",),
     "dispatch": ("events", "burst", "rounds"),
     "governed_effect": ("count",),
+    "tasks": ("seconds", "rounds", "clients"),
 }
 
 

@@ -161,14 +161,14 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    "place", ["gate.judge", "gate.enter", "internal.done", "announce.write", "audit.record_all", "idempotency.remember"]
+    "place", ["gate.judge", "gate.enter", "internal.done", "at_once.write", "audit.written", "idempotency.remember"]
 )
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_task_that_dies_at_any_stage_leaves_nothing_and_may_be_sent_again(
     door: Door, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
 ) -> None:
     module, name = place.split(".")
-    home = {"gate": gate, "internal": internal, "announce": gate.announce, "audit": audit, "idempotency": idempotency}[module]
+    home = {"gate": gate, "internal": internal, "at_once": gate.at_once, "audit": audit, "idempotency": idempotency}[module]
     real = getattr(home, name)
 
     def dies(*given: Any, **named: Any) -> Any:

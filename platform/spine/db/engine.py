@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString, Self
+from functools import lru_cache
+from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
@@ -40,7 +43,7 @@ class Database:
         """One transaction inside `tenant_id`'s wall. Raises TenantMismatch for an empty tenant: nobody's rows are anyone's."""
         if not tenant_id.strip():
             raise TenantMismatch("no tenant was given: every read and write belongs to one")
-        with _transaction(self._app, "select set_config('spine.tenant_id', %s, true)", tenant_id) as connection:
+        with _transaction(self._app, tenant_id) as connection:
             yield connection
 
     @contextmanager
@@ -48,7 +51,7 @@ class Database:
         """One transaction as the dispatchers' role. Raises Misconfigured when this process was not given its address."""
         if self._relay is None:
             raise Misconfigured("SPINE_DATABASE_RELAY_URL is not set: this process may not read events across tenants")
-        with _transaction(self._relay, "select set_config('spine.tenant_id', %s, true)", "") as connection:
+        with _transaction(self._relay, "") as connection:
             yield connection
 
     def close(self) -> None:
@@ -71,28 +74,53 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
         open=False,
         timeout=10,
         connection_class=psycopg.Connection[type_of_row],
-        kwargs={"row_factory": dict_row},
+        kwargs={"row_factory": dict_row, "autocommit": True},  # transactions are begun by `_begin`, see there
         configure=(lambda connection: entrust(connection, keyring)) if keyring else None,
     )
 
 
 @contextmanager
-def _transaction(pool: ConnectionPool[Connection], first: LiteralString, argument: str) -> Iterator[Connection]:
-    """A transaction that begins with `first`, on a connection that answered it: that statement is the liveness check too."""
+def _transaction(pool: ConnectionPool[Connection], tenant_id: str) -> Iterator[Connection]:
+    """A transaction inside a wall, on a connection that answered its beginning: that statement is the liveness check too."""
     if pool.closed:
         pool.open()  # idempotent and locked inside the pool
     connection = pool.getconn()
     try:
         try:
-            connection.execute(first, (argument,))
+            _begin(connection, tenant_id)
         except psycopg.OperationalError:
             # Nothing was done on it yet. Connections die together, when the server restarts; the pool by itself would find
             # them one at a time, doubling its wait at each.
             pool.putconn(connection)
             pool.check()
             connection = pool.getconn()
-            connection.execute(first, (argument,))
+            _begin(connection, tenant_id)
         with connection:  # commits or rolls back; a pooled connection stays open
             yield connection
     finally:
         pool.putconn(connection)
+
+
+def _begin(connection: Connection, tenant_id: str) -> None:
+    """BEGIN and the wall in one message: psycopg's own BEGIN would be a round trip of its own, in every transaction there is.
+
+    Commit and rollback are psycopg's: they go by the state that the server reports.
+    """
+    connection.execute(_beginning(tenant_id))
+    _WALLS[connection] = tenant_id
+
+
+@lru_cache(maxsize=1024)
+def _beginning(tenant_id: str) -> bytes:
+    return sql.SQL("begin; select set_config('spine.tenant_id', {}, true)").format(sql.Literal(tenant_id)).as_bytes()
+
+
+_WALLS: "WeakKeyDictionary[psycopg.Connection[Any], str]" = WeakKeyDictionary()
+
+
+def wall_of(connection: Connection) -> str:
+    """The tenant inside whose wall a transaction runs, as the database itself has it; "" for none."""
+    if (known := _WALLS.get(connection)) is not None:
+        return known
+    row = connection.execute("select current_setting('spine.tenant_id', true) as tenant_id").fetchone()
+    return (row or {}).get("tenant_id") or ""

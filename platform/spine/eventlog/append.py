@@ -2,24 +2,32 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import LiteralString
 from uuid import UUID
 
+from psycopg import sql
+
 from shared.events import ActorType, Envelope, EventData, EventError, EventSchemaError, UnknownEvent, check
-from spine.db import Connection
+from spine.db import Connection, wall_of
 from spine.errors import SchemaViolation, SpineError, TenantMismatch, UnknownEventType
 from spine.eventlog.cleaning import cleaned
 from spine.ids import new_id
 
-# One parameter for any number of events, every column taken from the envelope itself. `order by` keeps positions in the caller's order.
-_INSERT = """
-insert into events
-    (tenant_id, event_id, source, type, subject, partition_key, correlation_id, causation_id, occurred_at, envelope)
-select e->>'tenantid', (e->>'id')::uuid, e->>'source', e->>'type', e->>'subject', e->>'partitionkey',
-       e->>'correlationid', e->>'causationid', (e->>'time')::timestamptz, e
-from jsonb_array_elements(%s::jsonb) with ordinality as given (e, n)
-order by n
-on conflict (tenant_id, source, event_id) do nothing
-"""
+
+def insert_from(given: LiteralString, *, where: LiteralString = "") -> sql.Composed:
+    """The statement that writes a JSON array of envelopes: one parameter for any number of events, every column taken from the
+    envelope itself. `order by` keeps positions in the caller's order."""
+    return sql.SQL(
+        "insert into events "
+        "(tenant_id, event_id, source, type, subject, partition_key, correlation_id, causation_id, occurred_at, envelope) "
+        "select e->>'tenantid', (e->>'id')::uuid, e->>'source', e->>'type', e->>'subject', e->>'partitionkey', "
+        "e->>'correlationid', e->>'causationid', (e->>'time')::timestamptz, e "
+        "from jsonb_array_elements({}) with ordinality as given (e, n) {} order by n "
+        "on conflict (tenant_id, source, event_id) do nothing"
+    ).format(sql.SQL(given), sql.SQL(where))
+
+
+_INSERT = insert_from("%s::jsonb").as_bytes()
 
 
 def append(conn: Connection, envelopes: Sequence[Envelope]) -> int:
@@ -32,9 +40,13 @@ def append(conn: Connection, envelopes: Sequence[Envelope]) -> int:
     """
     if not envelopes:
         return 0
+    return conn.execute(_INSERT, (written(conn, envelopes),)).rowcount
+
+
+def written(conn: Connection, envelopes: Sequence[Envelope]) -> str:
+    """The envelopes as `insert_from` takes them, judged and cleaned as `append` says; nothing is written yet."""
     clean = []
-    row = conn.execute("select current_setting('spine.tenant_id', true) as tenant_id").fetchone()
-    tenant_id = (row or {}).get("tenant_id")
+    tenant_id = wall_of(conn)
     for envelope in envelopes:
         if envelope.tenantid != tenant_id:
             raise TenantMismatch(
@@ -46,7 +58,7 @@ def append(conn: Connection, envelopes: Sequence[Envelope]) -> int:
         except EventError as error:
             raise refusal_of(error) from error
         clean.append(cleaned(envelope, type(data)))
-    return conn.execute(_INSERT, (f"[{','.join(envelope.to_json() for envelope in clean)}]",)).rowcount
+    return f"[{','.join(envelope.to_json() for envelope in clean)}]"
 
 
 def publish(

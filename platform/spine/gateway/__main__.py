@@ -1,5 +1,6 @@
 """`python -m spine.gateway`: the composition root of the gateway's process."""
 
+import gc
 import signal
 import sys
 from types import FrameType
@@ -27,9 +28,12 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)  # uvicorn ends its work first, then raises the signal again: without this it would kill us
     address = urlsplit(settings.gateway_url or "http://127.0.0.1:8000")
+    app = create_app(services)
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: no collection looks through it again
     try:
         uvicorn.run(
-            create_app(services),
+            app,
             host=address.hostname or "127.0.0.1",
             port=address.port or 8000,
             log_config=None,

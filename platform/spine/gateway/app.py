@@ -59,6 +59,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=life,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere; see spine.gateway.docs
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # spine.gateway.tracing has the one span a request is
         generate_unique_id_function=lambda route: route.name,  # our functions are named for what they do
     )
     app.state.services = services

@@ -148,7 +148,8 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def _visit(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Visit:
+async def _visit(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]) -> Visit:
+    # Async though it waits for nothing: a plain function would be another hop to a thread and back, in every call.
     if credentials is None:
         raise NotAuthenticated("this needs an API key: send `Authorization: Bearer sk.<tenant>.<key_id>.<secret>`")
     return Visit(services_of(request), request, credentials.credentials)

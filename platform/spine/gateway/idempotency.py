@@ -6,6 +6,7 @@ be sent again under its key. Answers are kept as long as the database keeps them
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from spine.canonical import canonical
 from spine.db import Connection
 from spine.errors import CallInProgress, IdempotencyConflict, InvalidInput
 
@@ -45,7 +45,17 @@ def read_key(header: str | None) -> str:
 
 def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
     """Of what is asked, not of how it is spelled: JSON with other blanks is the same call."""
-    return hashlib.sha256(b"\n".join([method.encode(), path.encode(), canonical(body)])).hexdigest()
+    written = json.dumps(body, sort_keys=True, separators=(",", ":"))  # not RFC 8785: nobody else ever computes it
+    return hashlib.sha256("\n".join([method, path, written]).encode()).hexdigest()
+
+
+# The lock and the look in one round trip. The look sees what was committed when the statement began, so a call that ended between
+# that and the lock is not seen; then `remember` finds its answer in the way, and nothing of the second one remains.
+_RECALL = """
+select held.mine, called.fingerprint, called.status, called.body
+from (select pg_try_advisory_xact_lock(hashtextextended(%s, 0)) as mine) held
+left join idempotent_calls called on called.tenant_id = %s and called.principal_id = %s and called.idempotency_key = %s
+"""
 
 
 def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> Answer | None:
@@ -53,16 +63,10 @@ def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fin
 
     Raises IdempotencyConflict and CallInProgress.
     """
-    held = conn.execute(
-        "select pg_try_advisory_xact_lock(hashtextextended(%s, 0)) as mine", ("\x1f".join(("call", tenant_id, principal_id, key)),)
-    ).fetchone()
-    if held is None or not held["mine"]:
+    row = conn.execute(_RECALL, ("\x1f".join(("call", tenant_id, principal_id, key)), tenant_id, principal_id, key)).fetchone()
+    if row is None or not row["mine"]:
         raise CallInProgress(f"the call with {HEADER} {key!r} is being worked on: ask again in a moment, with the same key")
-    row = conn.execute(
-        "select fingerprint, status, body from idempotent_calls where tenant_id = %s and principal_id = %s and idempotency_key = %s",
-        (tenant_id, principal_id, key),
-    ).fetchone()
-    if row is None:
+    if row["status"] is None:
         return None
     if row["fingerprint"] != fingerprint:
         raise IdempotencyConflict(f"{HEADER} {key!r} was used for another request: a new request takes a new key")
@@ -70,9 +74,11 @@ def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fin
 
 
 def remember(conn: Connection, answer: Answer, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> None:
-    """Keep an answer in the transaction of the work it answers for."""
-    conn.execute(
+    """Keep an answer in the transaction of the work it answers for. Raises CallInProgress when the same call ended a moment ago."""
+    kept = conn.execute(
         "insert into idempotent_calls (tenant_id, principal_id, idempotency_key, fingerprint, status, body) "
-        "values (%s, %s, %s, %s, %s, %s)",
+        "values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
         (tenant_id, principal_id, key, fingerprint, answer.status, Jsonb({"headers": dict(answer.headers), "body": dict(answer.body)})),
-    )
+    ).rowcount
+    if not kept:
+        raise CallInProgress(f"the call with {HEADER} {key!r} has just ended: ask again, with the same key, for its answer")

@@ -6,7 +6,7 @@ authenticated; whatever starts afterwards is started by the router, from the eve
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +20,10 @@ from spine.identity import Principal
 from spine.ids import new_id
 from spine.intake.envelopes import checked
 from spine.intents import Intent, IntentState, gate
-from spine.intents.internal import START_AUTOMATION, task_event_id
+from spine.intents.internal import START_AUTOMATION
 from spine.intents.rows import reasons_of
 from spine.intents.states import NEVER_DONE
-from spine.policy import ActionRule, Deny, PolicyTable, Reason
+from spine.policy import ActionRule, PolicyTable, Reason
 from spine.registry import Automation, Graph, Registry
 from spine.routing import input_of
 from spine.telemetry import current_traceparent
@@ -70,20 +70,17 @@ def request_task(conn: Connection, task: Task, *, principal: Principal, registry
     """
     wanted, key, payload = validated(task, principal.tenant_id, registry, asked_by=principal.id)
     digest, rule, now = exact_digest(payload), policy.rule(START_AUTOMATION), clock.now()
-    revision, known = _known(conn, principal.tenant_id, wanted, key, digest)
-    if known is not None:
-        return known
     intent = _traced(  # trace: the request's span, which continues the caller's `traceparent`, is the flow's from here on
-        wanted, key, payload, digest, rule, revision=revision, task=task, principal=principal, policy=policy, now=now
+        wanted, key, payload, digest, rule, task=task, principal=principal, policy=policy, now=now
     )
     decision, _ = gate.judge(conn, intent, rule, policy=policy, now=now, effects_allowed=None)  # gate; the canary is one of its facts
-    if isinstance(decision, Deny) and decision.reason.code == "tenant-mismatch":
-        raise AssertionError("the transaction is the principal's own tenant's")
-    entered = gate.enter(conn, intent, decision, rule, actor=intent.requested_by)  # durable flow: intent, audit, event or request
-    if entered is None:  # the same task, a moment earlier, in another transaction
-        _, known = _known(conn, principal.tenant_id, wanted, key, digest)
-        assert known is not None, "what made the insert yield is committed"
-        return known
+    # Durable flow: the intent, its audit rows, and the event or the request for approval. None: that revision is taken, so it was asked
+    # for before, or is at this moment; the insert waited for whoever did.
+    while (entered := gate.enter(conn, intent, decision, rule, actor=intent.requested_by)) is None:
+        revision, known = _known(conn, principal.tenant_id, wanted, key, digest)
+        if known is not None:
+            return known
+        intent = replace(intent, revision=revision)
     return _taken(
         wanted,
         key,
@@ -174,7 +171,6 @@ def _traced(
     digest: str,
     rule: ActionRule,
     *,
-    revision: int,
     task: Task,
     principal: Principal,
     policy: PolicyTable,
@@ -185,7 +181,7 @@ def _traced(
         intent_id=str(new_id()),
         automation=wanted.name,
         key=intent_key(key),
-        revision=revision,
+        revision=1,
         action=START_AUTOMATION,
         payload=payload,
         digest=digest,
@@ -231,7 +227,7 @@ def _taken(
         key=key,
         runs_as=wanted.workflow_id(tenant_id, key),
         correlation_id=correlation_id,
-        event_id=task_event_id(tenant_id, intent_id) if state is IntentState.COMPLETED else None,
+        event_id=intent_id if state is IntentState.COMPLETED else None,
         approval_id=approval_id,
         reasons=reasons,
     )

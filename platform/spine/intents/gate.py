@@ -18,7 +18,7 @@ from spine.contacts import NotContactable
 from spine.db import Connection
 from spine.errors import InvalidInput
 from spine.ids import new_id
-from spine.intents import announce, bundle, internal, store
+from spine.intents import announce, at_once, bundle, internal, store
 from spine.intents.records import RESERVED, Intent, Proposed
 from spine.intents.rows import COLUMNS, reasons_json, values_of
 from spine.intents.states import IntentState
@@ -173,7 +173,7 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
         case Deny(reason, next_allowed_at):
             intent = replace(intent, state=IntentState.DENIED, reasons=(reason,), not_before=next_allowed_at)
     finished = internal.done(intent, actor=actor, now=now)
-    if not conn.execute(_INSERT, values_of(finished.intent if finished else intent)).rowcount:
+    if finished is None and not conn.execute(_INSERT, values_of(intent)).rowcount:
         return None
     codes = [reason.code for reason in intent.reasons]
     entries = [
@@ -196,8 +196,7 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
         not_before=intent.not_before,
     )
     if finished:
-        entries += finished.entries
-        announce.write(conn, *finished.envelopes)
+        return proposed if at_once.write(conn, finished, [*entries, *finished.entries], now=now) else None
     if isinstance(decision, NeedApproval):
         proposed = _ask(conn, intent, decision, rule, proposed, actor, now)
         entries.append(_requested_entry(intent, proposed, actor))

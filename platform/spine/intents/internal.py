@@ -17,7 +17,6 @@ from spine.audit import Actor, Entry
 from spine.clock import Clock
 from spine.db import Connection
 from spine.errors import ApprovalRefused, IllegalMove
-from spine.ids import derived_id
 from spine.intents import announce, store
 from spine.intents.records import Intent
 from spine.intents.states import IntentState
@@ -97,7 +96,7 @@ def _start_automation(intent: Intent, actor: Actor, now: datetime) -> tuple[tupl
         tenant_id=intent.tenant_id,
         source=f"/gateway/{requester.id}",
         correlation_id=intent.correlation_id or intent.intent_id,
-        event_id=task_event_id(intent.tenant_id, intent.intent_id),
+        event_id=intent.intent_id,  # it is what became of the intent, and there is one
         time=now,
         causation_id=intent.causation_id,
         traceparent=intent.traceparent,
@@ -113,11 +112,6 @@ def _start_automation(intent: Intent, actor: Actor, now: datetime) -> tuple[tupl
         detail={"automation": task["automation"], "key": task["key"], "intent_id": intent.intent_id},
     )
     return (envelope,), (entry,)
-
-
-def task_event_id(tenant_id: str, intent_id: str) -> str:
-    """The id of the event that a task's intent becomes."""
-    return str(derived_id(TaskRequested.TYPE, tenant_id, intent_id))
 
 
 Internal = Callable[[Intent, Actor, datetime], tuple[tuple[Envelope, ...], tuple[Entry, ...]]]
