@@ -109,6 +109,7 @@ def test_an_edit_that_does_not_fit_is_told_at_its_field_and_loses_nothing(browse
     assert "a long text that somebody typed" in answer.text
     assert 'value="clearer"' in answer.text
     assert 'class="wrong"' in answer.text
+    assert len(re.findall(r'name="p.subject"[^>]* autofocus', answer.text)) == answer.text.count("autofocus") == 1
     assert browser.door.count("intents") == 1
 
 
