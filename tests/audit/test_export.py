@@ -188,3 +188,9 @@ def _judged(lines: Lines) -> bool:
         return verify.of_export(lines).is_whole
     except BadExport:
         return False
+
+
+@pytest.mark.parametrize(("at", "line"), [(1, "[" * 200_000 + "\n"), (-2, '{"kind":"seal","number":1,"leaves":[null]}\n')])
+def test_a_line_of_any_form_is_a_fault_and_no_crash(exported: list[str], at: int, line: str) -> None:
+    exported[at] = line
+    assert not verify.of_export(exported).is_whole

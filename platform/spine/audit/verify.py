@@ -151,7 +151,7 @@ def _entries(first: str, rest: Iterator[str]) -> Iterator[dict[str, Any]]:
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
         return None
     return entry if isinstance(entry, dict) else None
 
@@ -159,7 +159,7 @@ def _parsed(line: str) -> dict[str, Any] | None:
 def _seal(entry: Mapping[str, Any]) -> Seal:
     try:
         return Seal.of_json(entry)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _Found("seal", f"seal {entry.get('number')!r} cannot be read: {error}") from None
 
 
