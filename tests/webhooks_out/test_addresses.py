@@ -76,3 +76,9 @@ def test_it_connects_to_the_address_that_was_judged_whatever_the_name_says_later
     office.fan_out()
     office.send(lookup=lambda _host, _port: ["127.0.0.1"])
     assert receiver.got[0][0]["host"].startswith("nowhere.invalid:")
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..b"])
+def test_what_is_no_name_of_a_host_has_no_address(host: str) -> None:
+    with pytest.raises(OSError, match="is no name of a host"):
+        target_of(f"https://{host}/", may_be_private=False)

@@ -29,7 +29,10 @@ class Target:
 
 def resolve(host: str, port: int) -> list[str]:
     """Raises OSError."""
-    return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    try:
+        return [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    except UnicodeError as error:  # a label that is empty, or longer than 63 characters
+        raise OSError(f"{host!r} is no name of a host: {error}") from error
 
 
 def refuse_unfit(url: str) -> None:
