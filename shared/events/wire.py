@@ -144,7 +144,6 @@ ContactRef = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^@\s]+
 """A reference to a row of `contacts`. An e-mail address does not fit: addresses never enter events."""
 
 
-
 class InWords:
     """Marks text that people write, in which an address or a number may stand: it is redacted before it is published."""
 
