@@ -160,9 +160,7 @@ class Killed(BaseException):
     """What a process that dies leaves its transaction to: nothing that runs afterwards catches it."""
 
 
-@pytest.mark.parametrize(
-    "place", ["gate.judge", "gate.enter", "internal.done", "at_once.write", "audit.written", "idempotency.remember"]
-)
+@pytest.mark.parametrize("place", ["gate.judge", "gate.enter", "internal.done", "at_once.write", "audit.written", "idempotency.remember"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_task_that_dies_at_any_stage_leaves_nothing_and_may_be_sent_again(
     door: Door, monkeypatch: pytest.MonkeyPatch, place: str, after: bool

@@ -12,6 +12,12 @@ def upgrade() -> None:
     _console_sessions()
     # The console's catalogue shows the newest intent of each automation, and a list of one automation's is asked for by its name.
     op.execute("create index intents_by_automation on intents (tenant_id, automation, created_at)")
+    # Listings read a page by its index, in the order in which they are shown (spine.approvals.listing, spine.intents.listing).
+    op.execute(
+        "create index approvals_by_urgency on approvals (tenant_id, (-escalation_level), expires_at, approval_id) where state = 'pending'"
+    )
+    op.execute("create index approvals_by_age on approvals (tenant_id, requested_at, approval_id)")
+    op.execute("create index intents_by_age on intents (tenant_id, created_at, intent_id)")
 
 
 def _console_sessions() -> None:

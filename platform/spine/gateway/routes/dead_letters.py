@@ -53,7 +53,9 @@ class BulkBody(ReasonBody):
     plane: Plane | None = None
     consumer: Line | None = None
     error_code: Line | None = None
-    expected: int | None = Field(default=None, ge=0, description="the count that you saw; without it nothing is decided, only counted")
+    expected: int | None = Field(
+        default=None, ge=0, strict=True, description="the count that you saw; without it nothing is decided, only counted"
+    )
 
 
 class BulkView(View):
