@@ -175,6 +175,15 @@ def test_an_admin_mints_for_somebody_in_the_directory_and_not_to_sign_twice(door
     assert door.get(f"/v1/approvals/{approval_id}").json()["approvals_remaining"] == 1
 
 
+def test_one_admin_does_not_come_to_hold_the_signatures_of_two_people(door: Door, refused: Refused) -> None:
+    approval_id = door.statement()
+    door.key("bob")
+    door.key("cleo")
+    minted(door, approval_id, "root", role=Role.ADMIN, approver="bob")
+    assert mint(door, approval_id, "root", role=Role.ADMIN, approver="bob").status_code == 201, "the first link was lost"
+    refused(mint(door, approval_id, "root", role=Role.ADMIN, approver="cleo"), 409, "approval-refused", "for 'bob'")
+
+
 def test_who_let_the_token_be_made_is_on_record_with_the_decision(door: Door) -> None:
     approval_id = door.message()
     door.key("bob")

@@ -169,6 +169,19 @@ def test_while_a_secret_changes_both_sign_and_afterwards_the_old_one_does_not(of
             Webhook(retired).verify(body, headers)
 
 
+def test_a_secret_that_does_not_open_fails_its_own_delivery_and_holds_up_no_other(office: Office, receiver: Receiver) -> None:
+    broken, _ = office.add(receiver.url)
+    office.add(receiver.url)
+    damaged = "update webhook_endpoint_secrets set sealed = 'v1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'"
+    office.sql(f"{damaged} where endpoint_id = '{broken}' returning secret_id")
+    office.publish()
+    office.deliver()
+    assert len(receiver.got) == 1
+    told = {one.endpoint_id: one for one in office.deliveries()}
+    assert (told[broken].state, told[broken].attempts) == ("waiting", 1)
+    assert "does not open" in (told[broken].error or "")
+
+
 def test_a_secret_is_not_in_the_database_as_it_is(office: Office, receiver: Receiver) -> None:
     _, secret = office.add(receiver.url)
     (row,) = office.sql("select * from webhook_endpoint_secrets")

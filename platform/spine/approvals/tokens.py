@@ -65,8 +65,9 @@ def mint(
 ) -> Grant:
     """Let one person decide one request by a token. People mint for themselves; for somebody else it takes an admin's key.
 
-    An admin who asked for this, or has decided it, mints for nobody: it would be his own second signature. Raises NotFound (also for a
-    person who is neither in the directory nor has an approver's key), NotAllowed, ApprovalRefused and InvalidInput.
+    An admin who asked for this, or has decided it, mints for nobody: it would be his own second signature. For the same reason an admin
+    mints for one other person a request; a program that mails links mints for all. Raises NotFound (also for a person who is neither in
+    the directory nor has an approver's key), NotAllowed, ApprovalRefused and InvalidInput.
     """
     tenant_id = minter.tenant_id
     if not verdicts or not set(verdicts) <= VERDICTS:
@@ -175,6 +176,10 @@ def _refuse_minting(conn: Connection, approval: Approval, approver: str, minter:
         minter.require(Role.ADMIN)
         if minter.id in involved:
             raise ApprovalRefused(f"{minter.id!r} asked for {which}, or has decided it, and mints no token for others")
+        if minter.actor_type is ActorType.HUMAN and (other := _minted_for_another(conn, approval, approver, minter)):
+            raise ApprovalRefused(
+                f"{minter.id!r} has let a token of {which} be made for {other!r}: one person holds one signature of others"
+            )
         if not is_known(conn, minter.tenant_id, approver):
             raise NotFound(f"nobody called {approver!r} may decide here: `spine approvers list` shows the directory")
     if approver in involved:
@@ -183,6 +188,14 @@ def _refuse_minting(conn: Connection, approval: Approval, approver: str, minter:
         raise NotAllowed(
             f"{approver!r} has none of the functions that {which} takes: {', '.join((*approval.roles, *approval.must_include))}"
         )
+
+
+def _minted_for_another(conn: Connection, approval: Approval, approver: str, minter: Principal) -> str | None:
+    row = conn.execute(
+        "select approver from approval_tokens where tenant_id = %s and approval_id = %s and minted_by = %s and approver <> all(%s) limit 1",
+        (minter.tenant_id, UUID(approval.approval_id), minter.id, [minter.id, approver]),
+    ).fetchone()
+    return None if row is None else str(row["approver"])
 
 
 def _grant_in(said: Mapping[str, Any]) -> Grant:

@@ -29,7 +29,7 @@ from spine import audit, deadletters, eventlog
 from spine.audit import Actor
 from spine.clock import Clock
 from spine.db import Connection, Database
-from spine.errors import InvalidInput
+from spine.errors import InvalidInput, Misconfigured
 from spine.eventlog.groups import ConsumerGroup
 from spine.eventlog.outcomes import Delivered, Event, Lane, Outcome, Report
 from spine.webhooks_out.addresses import Resolve, resolve, target_of
@@ -133,9 +133,12 @@ class Sender:
         return len(claims)
 
     def _attempt(self, claim: Claim) -> None:
-        with self._database.tenant(claim.tenant_id) as conn:
-            secrets = secrets_of(conn, tenant_id=claim.tenant_id, endpoint_id=claim.endpoint_id)
-        answer = self._post(claim, secrets)
+        try:
+            with self._database.tenant(claim.tenant_id) as conn:
+                secrets = secrets_of(conn, tenant_id=claim.tenant_id, endpoint_id=claim.endpoint_id)
+            answer = self._post(claim, secrets)
+        except Misconfigured as error:  # a secret that does not open fails its own delivery, and holds up no other
+            answer = NotReached(str(error))
         with self._database.tenant(claim.tenant_id) as conn:
             self._settle(conn, claim, answer)
 
