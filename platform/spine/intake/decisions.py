@@ -14,7 +14,7 @@ from spine.db import Connection, Database
 from spine.errors import InvalidInput, SchemaViolation, SpineError
 from spine.identity import Principal
 from spine.intake.flow import flow_of_approval, inside
-from spine.intake.tasks import task_of, validated
+from spine.intake.tasks import may_be_told, task_of, validated
 from spine.intents.internal import START_AUTOMATION
 from spine.policy import PolicyTable
 from spine.registry import Registry
@@ -49,7 +49,8 @@ def take_decision(
 
     def validate(action: str, payload: Mapping[str, Any]) -> None:
         if action == START_AUTOMATION:
-            validated(task_of(payload), principal.tenant_id, registry, asked_by=principal.id)
+            validated(task_of(payload), principal.tenant_id, registry)
+            may_be_told(payload, asked_by=principal.id)
         for plugin in registry.plugins.values():
             if (model := plugin.actions.get(action)) is not None:
                 try:

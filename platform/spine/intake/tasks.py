@@ -23,7 +23,7 @@ from spine.intents import Intent, IntentState, gate
 from spine.intents.internal import START_AUTOMATION
 from spine.intents.rows import reasons_of
 from spine.intents.states import NEVER_DONE
-from spine.policy import ActionRule, PolicyTable, Reason
+from spine.policy import ActionRule, Allow, PolicyTable, Reason
 from spine.registry import Automation, Graph, Registry
 from spine.routing import input_of
 from spine.telemetry import current_traceparent
@@ -68,12 +68,19 @@ def request_task(conn: Connection, task: Task, *, principal: Principal, registry
     not the payload's among them), TenantMismatch, InvalidInput for a key that is none, and IdempotencyConflict for another payload
     under a key that is taken.
     """
-    wanted, key, payload = validated(task, principal.tenant_id, registry, asked_by=principal.id)
-    digest, rule, now = exact_digest(payload), policy.rule(START_AUTOMATION), clock.now()
+    wanted, key, payload = validated(task, principal.tenant_id, registry)
+    try:
+        digest = exact_digest(payload)
+    except InvalidInput:
+        may_be_told(payload, asked_by=principal.id)  # which names the field
+        raise
+    rule, now = policy.rule(START_AUTOMATION), clock.now()
     intent = _traced(  # trace: the request's span, which continues the caller's `traceparent`, is the flow's from here on
         wanted, key, payload, digest, rule, task=task, principal=principal, policy=policy, now=now
     )
     decision, _ = gate.judge(conn, intent, rule, policy=policy, now=now, effects_allowed=None)  # gate; the canary is one of its facts
+    if not isinstance(decision, Allow):
+        may_be_told(payload, asked_by=principal.id)  # what is allowed is told at once, and judged by that
     # Durable flow: the intent, its audit rows, and the event or the request for approval. None: that revision is taken, so it was asked
     # for before, or is at this moment; the insert waited for whoever did.
     while (entered := gate.enter(conn, intent, decision, rule, actor=intent.requested_by)) is None:
@@ -101,7 +108,7 @@ def task_of(payload: Mapping[str, Any]) -> Task:
     return Task(automation=str(payload["automation"]), key=str(payload["key"]), payload=given, correlation_id="edited")
 
 
-def validated(task: Task, tenant_id: str, registry: Registry, *, asked_by: str) -> tuple[Automation, str, dict[str, Any]]:
+def validated(task: Task, tenant_id: str, registry: Registry) -> tuple[Automation, str, dict[str, Any]]:
     """The automation, the task's key and the payload of its intent. Judged as it will be judged when it is routed."""
     wanted = registry.automation(task.automation)
     if isinstance(wanted.runs, Graph):
@@ -115,8 +122,13 @@ def validated(task: Task, tenant_id: str, registry: Registry, *, asked_by: str) 
         wanted, task.payload, tenant_id=tenant_id, correlation_id=task.correlation_id, causation_id=str(new_id()), traceparent=None
     )
     key = _agreed(wanted, task.key, wanted.key_of_input(judged))
-    checked(TaskRequested.TYPE, {"automation": wanted.name, "key": key, "payload": dict(task.payload), "requested_by": asked_by})
     return wanted, key, {"automation": wanted.name, "key": key, "input": dict(task.payload)}
+
+
+def may_be_told(payload: Mapping[str, Any], *, asked_by: str) -> None:
+    """Whether the event that a task becomes can be written: nobody is asked to approve one that cannot. Raises SchemaViolation."""
+    told = {"automation": payload["automation"], "key": payload["key"], "payload": payload["input"], "requested_by": asked_by}
+    checked(TaskRequested.TYPE, told)
 
 
 def _agreed(automation: Automation, given: str | None, own: str | None) -> str:

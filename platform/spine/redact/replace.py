@@ -1,7 +1,8 @@
 """Marks in the place of what was found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, cast
+from functools import lru_cache
+from typing import NamedTuple, TypeVar, cast
 
 from spine.redact.detect import Finding, findings, references
 from spine.redact.secret_forms import NAMES
@@ -37,17 +38,29 @@ def _value(value: object, of_text: Callable[[str], str]) -> object:
         case str():
             return of_text(value)
         case Mapping():
-            return {redact(name) if isinstance(name, str) else name: _field(str(name), item, of_text) for name, item in value.items()}
+            return {_known(name).shown if isinstance(name, str) else name: _field(str(name), item, of_text) for name, item in value.items()}
         case Sequence() if not isinstance(value, bytes | bytearray):
             return [_value(item, of_text) for item in value]
     return value
 
 
 def _field(name: str, item: object, of_text: Callable[[str], str]) -> object:
-    if isinstance(item, str) and item and NAMES.search(name):
+    known = _known(name)
+    if known.secret and isinstance(item, str) and item:
         return _SECRET
-    names_a_record = name.lower().rpartition("_")[2] in _OF_RECORDS
-    return _value(item, redact_reference if names_a_record else of_text)
+    return _value(item, redact_reference if known.record else of_text)
+
+
+class _Name(NamedTuple):
+    shown: str
+    secret: bool
+    record: bool
+
+
+@lru_cache(maxsize=2048)
+def _known(name: str) -> _Name:
+    """What a field's name says, looked at once: names come again in every call, and texts do not."""
+    return _Name(redact(name), NAMES.search(name) is not None, name.lower().rpartition("_")[2] in _OF_RECORDS)
 
 
 def _marked(text: str, found: Sequence[Finding]) -> str:
