@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,14 +58,18 @@ def exported() -> Lines:
     header = {"kind": "header", "format": export.FORMAT, "tenant_id": TENANT, "exported_at": NOON.isoformat(), "seals": 3, "head": head}
     lines = [json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n" for entry in [header, *entries]]
     digest = hashlib.sha256("".join(lines).encode()).digest()
-    return [*lines, json.dumps({"kind": "end", "lines": len(lines), "digest": as_text(digest)}) + "\n"]
+    return [*lines, _end(len(lines), digest)]
 
 
 def without_the_end(lines: Lines) -> Lines:
     """As a forger leaves it, who writes the count and the digest at the end anew."""
     kept = [line for line in lines if json.loads(line)["kind"] != "end"]
     digest = hashlib.sha256("".join(kept).encode()).digest()
-    return [*kept, json.dumps({"kind": "end", "lines": len(kept), "digest": as_text(digest)}) + "\n"]
+    return [*kept, _end(len(kept), digest)]
+
+
+def _end(lines: int, digest: bytes) -> str:
+    return json.dumps({"kind": "end", "lines": lines, "digest": as_text(digest)}, separators=(",", ":")) + "\n"
 
 
 def test_an_export_that_nobody_touched_is_whole(exported: Lines) -> None:
@@ -76,7 +81,7 @@ def test_an_export_that_nobody_touched_is_whole(exported: Lines) -> None:
 @given(data=st.data())
 def test_any_byte_that_was_changed_is_found(exported: Lines, data: st.DataObject) -> None:
     raw = "".join(exported).encode()
-    at = data.draw(st.integers(0, len(raw) - 1))
+    at = data.draw(st.integers(0, len(raw) - 2))  # how the last line ends says nothing
     other = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[at]))
     changed = (raw[:at] + bytes([other]) + raw[at + 1 :]).decode(errors="replace").splitlines(keepends=True)
     assert not _judged(changed)
@@ -192,5 +197,75 @@ def _judged(lines: Lines) -> bool:
 
 @pytest.mark.parametrize(("at", "line"), [(1, "[" * 200_000 + "\n"), (-2, '{"kind":"seal","number":1,"leaves":[null]}\n')])
 def test_a_line_of_any_form_is_a_fault_and_no_crash(exported: list[str], at: int, line: str) -> None:
-    exported[at] = line
-    assert not verify.of_export(exported).is_whole
+    changed = list(exported)
+    changed[at] = line
+    assert not verify.of_export(changed).is_whole
+
+
+def _said_otherwise(line: str, name: str, written: str) -> str:
+    """The line with the first value of a number's name written as something that Python takes for the same."""
+    changed = re.sub(rf'"{name}":\[?\d+', lambda found: found[0].rstrip("0123456789") + written, line, count=1)
+    assert changed != line
+    return changed
+
+
+@pytest.mark.parametrize("name", ["number", "through_xid", "through_position", "rows_before", "positions"])
+@pytest.mark.parametrize("form", ["{}.0", '"{}"', '"0{}"', '" {}"', "{}e0"])
+def test_a_number_of_a_seal_that_is_no_integer_is_refused_by_its_line(exported: Lines, name: str, form: str) -> None:
+    seal = json.loads(exported[8])
+    value = seal[name][0] if name == "positions" else seal[name]
+    changed = _said_otherwise(exported[8], name, form.format(value))
+    fault = verify.of_export(without_the_end([*exported[:8], changed, *exported[9:]])).fault
+    assert fault is not None
+    assert fault.kind == "seal"
+    assert "line 9" in fault.why
+    assert "integer" in fault.why
+
+
+def test_true_is_no_number_of_a_seal_a_header_or_a_row(exported: Lines) -> None:
+    first = _said_otherwise(exported[4], "number", "true")
+    fault = verify.of_export(without_the_end([*exported[:4], first, *exported[5:]])).fault
+    assert fault is not None
+    assert (fault.kind, "line 5" in fault.why) == ("seal", True)
+    one_seal = [_said_otherwise(exported[0], "seals", "1").replace(json.loads(exported[0])["head"], json.loads(exported[4])["root"])]
+    assert verify.of_export(without_the_end([*one_seal, *exported[1:5]])).is_whole
+    header = _said_otherwise(one_seal[0], "seals", "true")
+    assert not verify.of_export(without_the_end([header, *exported[1:5]])).is_whole
+    row = _said_otherwise(exported[1], "position", "1.0")
+    fault = verify.of_export(without_the_end([exported[0], row, *exported[2:]])).fault
+    assert fault is not None
+    assert "line 2" in fault.why
+    end = _said_otherwise(exported[-1], "lines", f"{len(exported) - 1}.0")
+    assert not verify.of_export([*exported[:-1], end]).is_whole
+
+
+@pytest.mark.parametrize(
+    ("at", "found", "doubled"),
+    [
+        (1, '"action":', '"action":"thing.forged","action":'),
+        (1, '"n":1', '"n":2,"n":1'),
+        (1, '{"kind":"row"', '{"kind":"seal","kind":"row"'),
+        (4, '"number":1', '"number":2,"number":1'),
+    ],
+)
+def test_a_name_that_is_said_twice_is_refused_by_its_line(exported: Lines, at: int, found: str, doubled: str) -> None:
+    """The last of the two is what Python reads, and the first is what another program may show."""
+    assert found in exported[at]
+    changed = [*exported[:at], exported[at].replace(found, doubled, 1), *exported[at + 1 :]]
+    fault = verify.of_export(without_the_end(changed)).fault
+    assert fault is not None
+    assert (fault.kind, f"line {at + 1} " in fault.why, "twice" in fault.why) == ("file", True, True)
+
+
+def test_a_header_that_says_a_name_twice_is_no_header(exported: Lines) -> None:
+    header = exported[0].replace('"tenant_id":', '"tenant_id":"other","tenant_id":', 1)
+    with pytest.raises(BadExport, match="twice"):
+        verify.of_export(without_the_end([header, *exported[1:]]))
+
+
+def test_a_number_that_json_has_not_exactly_is_text_and_is_read(exported: Lines) -> None:
+    big = 2**53 + 1
+    contents = [{**json.loads(exported[1])["content"], "xid": str(big)}]
+    seal = Seal.over(contents, tenant_id=TENANT, number=1, rows_before=0, previous_root=FIRST, now=NOON)
+    assert seal.as_json()["through_xid"] == str(big)
+    assert Seal.of_json(json.loads(json.dumps(seal.as_json()))) == seal

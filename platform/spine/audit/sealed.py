@@ -85,12 +85,12 @@ class Seal:
     @classmethod
     def of_json(cls, written: Mapping[str, Any]) -> Self:
         """As `as_json` wrote it; not judged yet. Raises ValueError, KeyError or TypeError for what is no seal."""
-        numbers: dict[str, Any] = {name: int(written[name]) for name in ("number", "through_xid", "through_position", "rows_before")}
-        texts: dict[str, Any] = {name: str(written[name]) for name in ("tenant_id", "merkle_root", "previous_root", "root")}
+        numbers: dict[str, Any] = {name: _whole(written[name]) for name in ("number", "through_xid", "through_position", "rows_before")}
+        texts: dict[str, Any] = {name: _text(written[name]) for name in ("tenant_id", "merkle_root", "previous_root", "root")}
         return cls(
             **numbers,
             **texts,
-            positions=[int(position) for position in written["positions"]],
+            positions=[_whole(position) for position in written["positions"]],
             leaves=[as_bytes(leaf) for leaf in written["leaves"]],
             sealed_at=datetime.fromisoformat(written["sealed_at"]),
         )
@@ -124,6 +124,26 @@ def _chained(body: Mapping[str, Any]) -> str:
 
 def _told(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _json(value) for name, value in body.items()}
+
+
+def is_whole(value: object) -> bool:
+    """An integer as JSON has it: `True` and `5.0` are equal to one in Python, and none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(written: object) -> int:
+    """The inverse of `_json` for integers, and of nothing else: text only where a JSON number would not be exact."""
+    if isinstance(written, int) and is_whole(written):
+        return written
+    if isinstance(written, str) and written.isascii() and written.isdigit() and str(found := int(written)) == written and found > _EXACT:
+        return found
+    raise ValueError(f"{written!r} is not an integer as it is written here")
+
+
+def _text(written: object) -> str:
+    if not isinstance(written, str):
+        raise TypeError(f"{written!r} is no text")
+    return written
 
 
 def _json(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from spine.audit import seals
 from spine.audit.export import FORMAT
-from spine.audit.sealed import FIRST, Seal, as_text, leaf_of
+from spine.audit.sealed import FIRST, Seal, as_text, is_whole, leaf_of
 from spine.db import Connection
 from spine.errors import BadExport
 
@@ -110,68 +110,96 @@ def of_export(lines: Iterable[str], *, anchor: str | None = None) -> Verdict:
     """Judge an export, without a database. Raises BadExport for what is no export at all: without a header of ours."""
     told = iter(lines)
     first = next(told, "")
-    header = _parsed(first)
-    if header is None or header.get("kind") != "header" or header.get("format") != FORMAT or not isinstance(header.get("tenant_id"), str):
-        raise BadExport(f"the first line is no header of {FORMAT!r}: give the file that `spine audit export` wrote")
+    header = _header(first)
     chain = _Chain(header["tenant_id"], anchor)
     waiting: list[Content] = []
     try:
-        for entry in _entries(first, told):
+        for line, entry in _entries(first, told):
             if entry["kind"] == "seal":
-                chain.batch(_seal(entry), waiting)
+                chain.batch(_seal(entry, line), waiting)
                 waiting = []
             else:
-                waiting.append(_content(entry))
-        if (header.get("seals"), header.get("head")) != (chain.seals, chain.head):
+                waiting.append(_content(entry, line))
+        if not is_whole(header.get("seals")) or (header["seals"], header.get("head")) != (chain.seals, chain.head):
             raise _Found("chain", f"the header tells of {header.get('seals')!r} seals up to {header.get('head')!r}: they are not all there")
     except _Found as found:
         return chain.verdict(0, found.fault)
     return chain.verdict(len(waiting), None)
 
 
-def _entries(first: str, rest: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Rows and seals. A damaged line is met only after what came before it was judged: what a row says goes before how it is written."""
+def _header(line: str) -> dict[str, Any]:
+    refused = f"the first line is no header of {FORMAT!r}: give the file that `spine audit export` wrote"
+    try:
+        header = _parsed(line)
+    except (ValueError, TypeError) as error:
+        raise BadExport(f"{refused} ({error})") from None
+    if header.get("kind") != "header" or header.get("format") != FORMAT or not isinstance(header.get("tenant_id"), str):
+        raise BadExport(refused)
+    return header
+
+
+def _entries(first: str, rest: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows and seals with the number of their line. A damaged line is met only after what came before it was judged: what a row says
+    goes before how it is written."""
     digest, count, has_ended = hashlib.sha256(first.encode()), 1, False
     for line in rest:
-        entry = _parsed(line)
-        if has_ended or entry is None or entry.get("kind") not in ("row", "seal", "end"):
-            raise _Found("file", f"line {count + 1} is not one of an export")
+        at = count + 1
+        try:
+            entry = _parsed(line)
+        except (ValueError, TypeError) as error:
+            raise _Found("file", f"line {at} is not one of an export: {error}") from None
+        if has_ended or entry.get("kind") not in ("row", "seal", "end"):
+            raise _Found("file", f"line {at} is not one of an export")
         if entry["kind"] == "end":
-            if (entry.get("lines"), entry.get("digest")) != (count, as_text(digest.digest())):
+            if not is_whole(entry.get("lines")) or (entry["lines"], entry.get("digest")) != (count, as_text(digest.digest())):
                 raise _Found("file", "the lines are not those that the end of the file was written for")
             has_ended = True
             continue
         digest.update(line.encode())
-        count += 1
-        yield entry
+        count = at
+        yield at, entry
     if not has_ended:
         raise _Found("file", f"the file ends after line {count}, before its end")
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _parsed(line: str) -> dict[str, Any]:
+    """Raises ValueError or TypeError. A name given twice is refused: other readers of the file take the other of the two."""
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):  # no JSON, or brackets without end
-        return None
-    return entry if isinstance(entry, dict) else None
+        entry = json.loads(line, object_pairs_hook=_once_each)
+    except RecursionError:
+        raise ValueError("its brackets have no end") from None
+    if not isinstance(entry, dict):
+        raise TypeError("it is no object")
+    return entry
 
 
-def _seal(entry: Mapping[str, Any]) -> Seal:
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"it says {name!r} twice")
+        found[name] = value
+    return found
+
+
+def _seal(entry: Mapping[str, Any], line: int) -> Seal:
     try:
         return Seal.of_json(entry)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _Found("seal", f"seal {entry.get('number')!r} cannot be read: {error}") from None
+        raise _Found("seal", f"line {line}: seal {entry.get('number')!r} cannot be read: {error}") from None
 
 
-def _content(entry: Mapping[str, Any]) -> Content:
+def _content(entry: Mapping[str, Any], line: int) -> Content:
     """A row of the file fits the leaf that stands beside it; whether that leaf was sealed is for the seal to say."""
     content = entry.get("content")
     if not isinstance(content, dict):
-        raise _Found("altered", "a row has no content")
+        raise _Found("altered", f"line {line}: a row has no content")
+    if not is_whole(content.get("position")):  # 5.0 makes the same leaf as 5, by the rules of canonical JSON
+        raise _Found("altered", f"line {line}: the position {content.get('position')!r} of a row is no integer")
     leaf = _leaf(content, None)
     if as_text(leaf) != entry.get("leaf"):
         raise _Found(
-            "altered", f"the row at position {content.get('position')!r} is not the one that was exported", position=_position(content)
+            "altered", f"the row at position {content['position']!r} is not the one that was exported", position=_position(content)
         )
     return content
 
