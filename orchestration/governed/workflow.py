@@ -8,61 +8,42 @@ History: an effect that is allowed outright costs one marker and one activity.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar, assert_never
+from collections.abc import Awaitable
+from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ApplicationError
+
+from orchestration.governed.intents import SeesIntentsThrough
+from orchestration.governed.steps import Condition, never
 
 with workflow.unsafe.imports_passed_through():
     from orchestration.failures import code_of
-    from orchestration.governed.messages import (
-        ApprovalNotice,
-        Commitment,
-        Decision,
-        Drafted,
-        EffectEnd,
-        IntentRef,
-        IntentView,
-        Noted,
-        Notice,
-        Progress,
-        ProposeEffect,
-        PublishEvent,
-        WhatIsStopped,
-    )
-    from orchestration.governed.outcomes import Denied, Done, Expired, Failed, Outcome, Rejected, Withdrawn
-    from orchestration.options import BOOKKEEPING, EFFECT, ActivityOptions
-    from shared.events import EventData, Money, WorkflowCompensated
-    from spine.clock import BusinessClock
+    from orchestration.governed.messages import Commitment, Decision, Drafted, Noted, Progress, ProposeEffect
+    from orchestration.governed.outcomes import Done, Outcome
+    from shared.events import Money, WorkflowCompensated, WorkflowEnded
 
-T = TypeVar("T")
-
-Condition = Callable[[], bool]
-
-_LEVELS: dict[Notice, Literal[1, 2, 3]] = {"warn": 1, "breach": 2, "escalate": 3}
-_STOPPED = "kill-switch"
-_WAITS_FOR_RELEASE = "waits-for-release"  # the name of a patch: commitments that began before it take the denial
-_LOOK_AGAIN = timedelta(minutes=15)  # business time between two looks at a kill switch, as in spine.effects.permission
-_BRIEFLY = timedelta(minutes=1)  # business time between two looks at something that should have moved
+_SAYS_ITS_END = "says-its-end"  # the name of a patch: commitments that began before it end as they did
+_LONGEST = 2000  # characters of an event's text
 
 
-def never() -> bool:
-    return False
+class Ended(Protocol):
+    """What every commitment's result says of itself."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def why(self) -> str: ...
 
 
-class GovernedWorkflow:
+Result = TypeVar("Result", bound=Ended)
+
+
+class GovernedWorkflow(SeesIntentsThrough):
     def __init__(self, automation: str, given: Commitment) -> None:
-        self.automation = automation
-        self.given = given
-        self.clock = BusinessClock.parse(given.clock)
-        self._step = "start"
-        self._asked: dict[str, str] = {}  # approvals that are open, and the intent each is about
-        self._answered: set[str] = set()
-        self._news: set[str] = set()
+        super().__init__(automation, given)
         self._undo: list[ProposeEffect] = []
-        self._owes_cancellation = False
 
     # What it hears
 
@@ -150,243 +131,33 @@ class GovernedWorkflow:
             )
         return tuple(undone)
 
-    async def with_compensation(self, body: Awaitable[T]) -> T:
-        """Run the commitment; if it fails or is cancelled after it had effects, undo them before that shows."""
+    async def to_its_end(self, body: Awaitable[Result]) -> Result:
+        """Run the commitment. If it fails or is cancelled after it had effects, they are undone before that shows.
+
+        However it ends, `workflow.ended` says so on the log, as its last word: no commitment ends in silence.
+        """
         try:
-            return await body
+            result = await body
         except asyncio.CancelledError:
-            await self.compensate(f"cancelled: {workflow.cancellation_reason() or 'no reason given'}")
+            await self._undone("cancelled", workflow.cancellation_reason() or "no reason given")
             raise
         except Exception as error:
             if not workflow.is_failure_exception(error):
                 raise  # a bug: the workflow task is retried until the code is mended, and nothing is undone on its account
-            await self.compensate(f"failed: {code_of(error)}")
+            await self._undone("failed", code_of(error))
             raise
-
-    async def publish(self, event: EventData, *, about: str = "", partition_key: str | None = None) -> None:
-        """Put an event of ours on the log. `about` tells apart several events of one type; each is published once."""
-        origin = self._origin()
-        await self._bookkeep(
-            "publish-event",
-            PublishEvent(
-                **origin,
-                event_key=f"{event.TYPE}/{about}",
-                type=event.TYPE,
-                data=event.wire(),
-                partition_key=partition_key or event.subject(),
-            ),
-            None,
-        )
-
-    async def run_activity(self, name: str, argument: Any, answer: type[T], options: ActivityOptions) -> T:
-        result: T = await workflow.execute_activity(name, argument, result_type=answer, **options.kwargs())
+        await self._say_ended(result.outcome, result.why)
         return result
 
-    async def bookkeep(self, name: str, argument: Any, answer: type[T]) -> T:
-        """A short write to our own database, as a local activity."""
-        result: T = await self._bookkeep(name, argument, answer)
-        return result
-
-    def now(self) -> datetime:
-        """Business time."""
-        return self.clock.at(workflow.now())
-
-    async def wait_until(self, at: datetime, unless: Condition, *, summary: str) -> bool:
-        """Sleep durably to a moment of business time. True when `unless` became true first."""
-        self._meet_cancellation()
-        remaining = self.clock.real(at - self.now())
-        if unless() or remaining <= timedelta(0):
-            return unless()
+    async def _undone(self, outcome: str, why: str) -> None:
         try:
-            await workflow.wait_condition(unless, timeout=remaining, timeout_summary=summary)
-        except TimeoutError:
-            return unless()
-        return True
+            await self.compensate(f"{outcome}: {why}")
+        except ApplicationError as error:
+            await self._say_ended("compensation_failed", error.message)
+            raise
+        await self._say_ended(outcome, why)
 
-    # How
-
-    async def _propose(self, request: ProposeEffect, unless: Condition) -> Outcome:
-        """A kill switch stops effects, not commitments: what is denied for that reason alone is proposed again after the release.
-
-        Each proposal has its own answer on record, so the second one has a key of its own, `<key>~2`. An undo that were denied would
-        be over (`compensation_failed`), so it waits for the release before it is proposed.
-        """
-        self._step = key = request.key
-        turn = 1
-        if request.compensates is not None and workflow.patched(_WAITS_FOR_RELEASE):
-            await self._until_released(request, never)
-        while True:
-            intent: IntentView = await self._bookkeep("propose-intent", request, IntentView)
-            try:
-                outcome = await self._see_through(intent, unless)
-            except asyncio.CancelledError:
-                await self._close(intent.intent_id, "the workflow was cancelled")
-                raise
-            if not (isinstance(outcome, Denied) and outcome.code == _STOPPED and workflow.patched(_WAITS_FOR_RELEASE)):
-                return outcome
-            if not await self._until_released(request, unless):
-                return Withdrawn(intent_id=intent.intent_id)
-            turn += 1
-            request = request.model_copy(update={"key": f"{key}~{turn}"})
-
-    async def _until_released(self, request: ProposeEffect, unless: Condition) -> bool:
-        """Wait as long as a kill switch covers this. False: `unless` became true first."""
-        asked = WhatIsStopped(tenant_id=request.tenant_id, automation=request.automation, action=request.action)
-        while await self._bookkeep("read-switches", asked, bool):
-            if await self.wait_until(self.now() + _LOOK_AGAIN, unless, summary="a kill switch is engaged"):
-                return False
-        return not unless()
-
-    async def _see_through(self, intent: IntentView, unless: Condition) -> Outcome:
-        while True:
-            match intent.state:
-                case "awaiting_approval":
-                    intent = await self._decided(intent, unless)
-                case "runnable" | "executing" | "unknown" | "proposed":
-                    if intent.state == "runnable" and unless():
-                        intent = await self._close(intent.intent_id, "no longer wanted")
-                        continue
-                    ended = await self._execute(intent)
-                    match ended.kind:
-                        case "completed":
-                            return Done(intent_id=intent.intent_id, reference=ended.reference)
-                        case "failed":
-                            return Failed(intent_id=intent.intent_id, code=ended.code, why=ended.why)
-                        case "deferred":
-                            await self.wait_until(ended.not_before or self.now() + _BRIEFLY, unless, summary=f"not before: {ended.code}")
-                            if unless():
-                                intent = await self._close(intent.intent_id, "no longer wanted")
-                        case "not_runnable":
-                            intent = await self._read(intent.intent_id)
-                            if intent.state in ("runnable", "executing", "proposed"):
-                                await self.wait_until(self.now() + _BRIEFLY, never, summary="somebody else is at it")
-                        case other:
-                            assert_never(other)
-                case "completed" | "compensated" | "compensating" | "compensation_failed":
-                    return Done(intent_id=intent.intent_id, reference=intent.reference or "")
-                case "superseded":
-                    if intent.successor_id is None:
-                        raise ApplicationError(f"intent {intent.intent_id!r} is superseded by nothing", type="internal", non_retryable=True)
-                    intent = await self._read(intent.successor_id)
-                case "denied":
-                    return Denied(intent_id=intent.intent_id, code=intent.code, why="; ".join(intent.reasons))
-                case "rejected":
-                    return Rejected(intent_id=intent.intent_id)
-                case "expired":
-                    return Expired(intent_id=intent.intent_id)
-                case "cancelled":
-                    return Withdrawn(intent_id=intent.intent_id)
-                case "failed":
-                    return Failed(intent_id=intent.intent_id, code=intent.code, why="; ".join(intent.reasons))
-                case other_state:
-                    assert_never(other_state)
-
-    async def _decided(self, intent: IntentView, unless: Condition) -> IntentView:
-        """Wait until the ledger says something else than "awaiting approval", and keep the clock of the wait meanwhile."""
-        approval_id = intent.approval_id
-        if approval_id is None:
-            raise ApplicationError(f"intent {intent.intent_id!r} awaits no approval that is known", type="internal", non_retryable=True)
-        self._asked[approval_id] = intent.intent_id
-
-        def heard() -> bool:
-            return approval_id in self._news or unless()
-
-        try:
-            for at, notice in intent.deadlines():
-                while await self.wait_until(at, heard, summary=f"approval: {notice}"):
-                    if unless():
-                        return await self._close(intent.intent_id, "no longer wanted")
-                    self._news.discard(approval_id)
-                    seen = await self._read(intent.intent_id)
-                    if seen.state != "awaiting_approval":
-                        return seen
-                if unless():
-                    return await self._close(intent.intent_id, "no longer wanted")
-                if notice != "expire":
-                    told = ApprovalNotice(
-                        tenant_id=self.given.tenant_id,
-                        approval_id=approval_id,
-                        intent_id=intent.intent_id,
-                        level=_LEVELS[notice],
-                    )
-                    await self._bookkeep("note-sla", told, None)
-            while True:  # the ledger decides when it is too late; our timer may be a moment early
-                seen = await self._expire(intent.intent_id)
-                if seen.state != "awaiting_approval":
-                    return seen
-                await self.wait_until(self.now() + _BRIEFLY, heard, summary="approval: expire")
-                self._news.discard(approval_id)
-        finally:
-            del self._asked[approval_id]
-            self._answered.add(approval_id)
-            self._news.discard(approval_id)
-
-    async def _execute(self, intent: IntentView) -> EffectEnd:
-        """One effect. Cancelled while it is under way, it waits for the end, so that what was done is known and can be undone."""
-        self._meet_cancellation()
-        handle = workflow.start_activity(
-            "execute-effect", self._ref(intent.intent_id), result_type=EffectEnd, summary=self._step, **EFFECT.kwargs()
-        )
-        try:
-            ended: EffectEnd = await asyncio.shield(handle)
-            return ended
-        except asyncio.CancelledError:
-            handle.cancel()
-            try:
-                ended = await handle
-            except (ActivityError, asyncio.CancelledError):
-                raise asyncio.CancelledError from None
-            if ended.kind != "completed":
-                raise
-            self._owes_cancellation = True  # done is done: the caller registers how to undo it, and meets the cancellation next
-            return ended
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            code = code_of(error)
-            seen = await self._close(intent.intent_id, f"gave up: {code}")
-            if seen.state == "completed":
-                return EffectEnd(kind="completed", reference=seen.reference or "")
-            return EffectEnd(kind="failed", code=code, why=str(error.cause or error))
-
-    async def _close(self, intent_id: str, reason: str) -> IntentView:
-        """Cancel it if it can still be cancelled; whatever the ledger says afterwards is the answer."""
-        seen: IntentView = await self._bookkeep("cancel-intent", self._ref(intent_id, reason), IntentView)
-        return seen
-
-    async def _expire(self, intent_id: str) -> IntentView:
-        seen: IntentView = await self._bookkeep("expire-approval", self._ref(intent_id, "nobody decided in time"), IntentView)
-        return seen
-
-    async def _read(self, intent_id: str) -> IntentView:
-        seen: IntentView = await self._bookkeep("read-intent", self._ref(intent_id), IntentView)
-        return seen
-
-    async def _bookkeep(self, name: str, argument: Any, answer: type[Any] | None) -> Any:
-        """Short and never abandoned: an intent that was written and whose id is not known could not be closed."""
-        handle = workflow.start_local_activity(name, argument, result_type=answer, **BOOKKEEPING.kwargs())
-        try:
-            return await asyncio.shield(handle)
-        except asyncio.CancelledError:
-            result = await handle
-            self._owes_cancellation = True
-            return result
-
-    def _meet_cancellation(self) -> None:
-        """Raise the cancellation that came while something could not be interrupted."""
-        if self._owes_cancellation:
-            self._owes_cancellation = False
-            raise asyncio.CancelledError
-
-    def _ref(self, intent_id: str, reason: str = "") -> IntentRef:
-        return IntentRef(tenant_id=self.given.tenant_id, intent_id=intent_id, reason=reason)
-
-    def _origin(self) -> dict[str, Any]:
-        return {
-            "tenant_id": self.given.tenant_id,
-            "automation": self.automation,
-            "workflow_id": workflow.info().workflow_id,
-            "correlation_id": self.given.correlation_id,
-            "causation_id": self.given.causation_id,
-            "traceparent": self.given.traceparent,
-        }
+    async def _say_ended(self, outcome: str, why: str) -> None:
+        if workflow.patched(_SAYS_ITS_END):
+            which = workflow.info().workflow_id
+            await self.publish(WorkflowEnded(workflow_id=which, automation=self.automation, outcome=outcome, why=why[:_LONGEST] or None))

@@ -26,6 +26,8 @@ from spine.settings import Settings
 
 T = TypeVar("T")
 
+_GRACE = 5.0  # seconds; longer than a loop that works needs to end a call whose time is over
+
 # Registered when the server starts (spine.stack.temporal_server); values are stored in the clear, so nothing personal.
 TENANT_ID = SearchAttributeKey.for_keyword("TenantId")
 AUTOMATION = SearchAttributeKey.for_keyword("Automation")
@@ -83,18 +85,21 @@ class TemporalLoop:
             raise RuntimeError("this TemporalLoop was made in the parent process: make one in the process that uses it")
         if self._loop.is_closed() or not self._thread.is_alive():
             raise RuntimeError("this TemporalLoop is closed")
-        future: Future[T] = asyncio.run_coroutine_threadsafe(self._with_client(work), self._loop)
+        future: Future[T] = asyncio.run_coroutine_threadsafe(self._with_client(work, timeout), self._loop)
         try:
-            return future.result(timeout)
+            return future.result(None if timeout is None else timeout + _GRACE)
         except BaseException:
             future.cancel()  # of no effect on one that is done
             raise
 
-    async def _with_client(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        async with self._connecting:
-            if self._client is None:
-                self._client = await self._make_client()
-        return await work(self._client)
+    async def _with_client(self, work: Callable[[Client], Coroutine[Any, Any, T]], timeout: float | None) -> T:
+        # The time ends here and not in the waiting thread: the SDK answers a cancelled call with an error of its own, and one that
+        # nobody waits for any more would be reported as lost.
+        async with asyncio.timeout(timeout):
+            async with self._connecting:
+                if self._client is None:
+                    self._client = await self._make_client()
+            return await work(self._client)
 
     def close(self, *, drain: timedelta = timedelta(seconds=5)) -> None:
         """Let what is in flight end within `drain`, cancel the rest, let go of the client and stop the thread. Repeatable."""

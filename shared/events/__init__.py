@@ -29,7 +29,7 @@ from shared.events.signature import SignatureCompleted, SignatureReported, Signa
 from shared.events.tasks import TaskRequested
 from shared.events.webhooks import WebhookEndpointDisabled, WebhookPinged
 from shared.events.wire import Money
-from shared.events.workflows import WorkflowCompensated
+from shared.events.workflows import WorkflowCompensated, WorkflowEnded
 
 __all__ = [
     "ALIASES",
@@ -75,6 +75,7 @@ __all__ = [
     "WebhookEndpointDisabled",
     "WebhookPinged",
     "WorkflowCompensated",
+    "WorkflowEnded",
     "alias",
     "check",
     "data_of",

@@ -52,6 +52,7 @@ _EVENTS: tuple[type[EventData], ...] = (
     tasks.TaskRequested,
     datasets.DatasetPublished,
     workflows.WorkflowCompensated,
+    workflows.WorkflowEnded,
     budgets.BudgetThresholdCrossed,
     webhooks.WebhookPinged,
     webhooks.WebhookEndpointDisabled,

@@ -17,3 +17,16 @@ class WorkflowCompensated(EventData):
     effects: tuple[Ref, ...]
     """The intents whose effects were undone, in the order in which that happened."""
     reason: Text
+
+
+class WorkflowEnded(EventData):
+    """A commitment is over, however it went; the last event of its flow."""
+
+    TYPE: ClassVar[str] = "spine.workflow.ended.v1"
+    SUBJECT: ClassVar[str] = "workflow_id"
+
+    workflow_id: Ref
+    automation: Name
+    outcome: Ref
+    """The automation's own word for it (signed, replied, rejected, expired, …), or failed, cancelled, compensation_failed."""
+    why: Text | None = None

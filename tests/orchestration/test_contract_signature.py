@@ -26,7 +26,7 @@ def test_a_signed_contract_updates_the_crm_and_tells_the_owner(temporal: str) ->
             result = await handle.result()
             assert (result["outcome"], result["envelope_id"], result["left_undone"]) == ("signed", ENVELOPE, [])
             assert stage.ledger.executed == [SENT, "crm_deal_update", "notify_owner"]
-            assert stage.ledger.published() == ["signature.requested", "signature.completed"]
+            assert stage.ledger.published() == ["signature.requested", "signature.completed", "workflow.ended"]
             first = stage.ledger.proposed[0]
             assert (first.evidence_id, str(first.amount)) == ("evidence", "4,514.00 USD")
 
@@ -42,7 +42,7 @@ def test_a_contract_that_is_not_signed_is_taken_back_and_that_is_said(temporal: 
             await handle.signal("envelope-reported", report(status))
             assert (await handle.result())["outcome"] == status
             assert stage.ledger.executed == [SENT, "void_envelope", "notify_owner"]
-            assert stage.ledger.published() == ["signature.requested", "workflow.compensated", "signature.voided"]
+            assert stage.ledger.published() == ["signature.requested", "workflow.compensated", "signature.voided", "workflow.ended"]
             assert [asked.compensates for asked in stage.ledger.proposed if asked.action == "void_envelope"] == ["intent-1"]
 
     play(scene())
@@ -114,7 +114,8 @@ def test_a_contract_that_nobody_allows_is_never_sent(temporal: str, state: str, 
             await handle.signal("approval-resolved", {"approval_id": intent.approval_id, "intent_id": intent.intent_id})
             assert (await handle.result())["outcome"] == outcome
             assert stage.ledger.executed == []
-            assert stage.ledger.published() == []
+            assert stage.ledger.published() == ["workflow.ended"]  # not in silence
+            assert stage.ledger.events[-1].data["outcome"] == outcome
 
     play(scene())
 
@@ -144,5 +145,6 @@ def test_an_envelope_that_cannot_be_voided_fails_the_workflow_for_a_person_to_se
                 await (await stage.start_contract()).result()
             assert isinstance(failed.value.cause, ApplicationError)
             assert failed.value.cause.type == "compensation-failed"
+            assert stage.ledger.events[-1].data["outcome"] == "compensation_failed"
 
     play(scene())

@@ -190,7 +190,8 @@ def test_cancelling_during_a_send_waits_for_its_end_and_then_undoes_it(temporal:
             assert stage.ledger.executed == ["send_contract_for_signature", "void_envelope"]
             undo = stage.ledger.proposed[-1]
             assert (undo.action, undo.compensates) == ("void_envelope", "intent-1")
-            assert stage.ledger.published()[-1] == "workflow.compensated"
+            assert stage.ledger.published()[-2:] == ["workflow.compensated", "workflow.ended"]
+            assert stage.ledger.events[-1].data["outcome"] == "cancelled"
 
     play(scene())
 
@@ -209,7 +210,8 @@ def test_an_effect_that_is_allowed_outright_costs_one_marker_and_one_activity(te
             ]
             assert scheduled.count("execute-effect") == 3
             markers = [e for e in events if e.HasField("marker_recorded_event_attributes")]
-            # draft, three proposals, two events of the workflow's own: nothing else is written for an effect
-            assert len(markers) == 6
+            # draft, three proposals, three events of the workflow's own and the patch that one of them comes by: nothing else is
+            # written for an effect
+            assert len(markers) == 8
 
     play(scene())

@@ -20,7 +20,7 @@ def test_without_a_reply_it_writes_four_times_each_with_its_own_draft_and_key_an
             assert await handle.result() == {"outcome": "exhausted", "messages_sent": 4, "why": ""}
             assert [asked.key for asked in stage.ledger.proposed] == [f"L1:step-{step}" for step in range(4)]
             assert [asked.document_id for asked in stage.ledger.proposed] == [f"doc-{step}" for step in range(4)]
-            assert stage.ledger.published() == ["outreach.message_sent"] * 4 + ["outreach.completed"]
+            assert stage.ledger.published() == ["outreach.message_sent"] * 4 + ["outreach.completed", "workflow.ended"]
             assert stage.ledger.clock.now() - started > (48 + 72 + 168) * HOUR
 
     play(scene())
@@ -41,7 +41,7 @@ def test_a_reply_ends_it_wherever_it_is(temporal: str, moment: str) -> None:
             sent = 0 if moment == "before approval" else 1
             assert await handle.result() == {"outcome": "replied", "messages_sent": sent, "why": ""}
             assert stage.ledger.states() == (["cancelled"] if sent == 0 else ["completed"])
-            assert stage.ledger.published()[-1] == "outreach.completed"
+            assert stage.ledger.published()[-2:] == ["outreach.completed", "workflow.ended"]
 
     play(scene())
 

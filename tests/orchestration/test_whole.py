@@ -39,7 +39,7 @@ def test_an_approved_message_reaches_the_contact_once_and_a_reply_ends_the_seque
             (mail,) = mails(providers)
             assert mail["to"] == ["buyer@isdom.example"]
             assert world.intents() == [("send_email", "completed")]
-            assert world.events()[-1] == "outreach.completed"
+            assert world.events()[-2:] == ["outreach.completed", "workflow.ended"]
             (effect,) = world.rows("select provider_reference, as_intended from effects")
             assert effect == {"provider_reference": mail["message_id"], "as_intended": True}
             history = (await handle.fetch_history()).to_json()

@@ -34,6 +34,7 @@ from shared.events import (
     WebhookEndpointDisabled,
     WebhookPinged,
     WorkflowCompensated,
+    WorkflowEnded,
 )
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -101,6 +102,9 @@ SAMPLES: tuple[EventData, ...] = (
     DatasetPublished(dataset="leads_scored", version="2026-11", partition="2026-11-01", rows=120, events_published=14),
     WorkflowCompensated(
         workflow_id="demo/contract-signature/D-1", automation="contract-signature", effects=("I-2",), reason="CRM refused the deal"
+    ),
+    WorkflowEnded(
+        workflow_id="demo/contract-signature/D-1", automation="contract-signature", outcome="expired", why="nobody decided in time"
     ),
     BudgetThresholdCrossed(budget="automation-day:outreach-sequence", period="2026-11-22", level="warn", percent=71),
     WebhookPinged(endpoint_id="019a9f3c-7c00-7a00-8000-00000000000b"),

@@ -53,7 +53,7 @@ class ContractSignature(GovernedWorkflow):
 
     @workflow.run
     async def run(self, given: ContractSignatureInput) -> ContractSignatureResult:
-        return await self.with_compensation(self._get_signed(given))
+        return await self.to_its_end(self._get_signed(given))
 
     async def _get_signed(self, given: ContractSignatureInput) -> ContractSignatureResult:
         task = DraftContract(

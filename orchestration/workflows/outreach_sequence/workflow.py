@@ -51,7 +51,10 @@ class OutreachSequence(GovernedWorkflow):
 
     @workflow.run
     async def run(self, given: OutreachInput) -> OutreachResult:
-        ending, why = await self.with_compensation(self._write_until_answered(given))
+        return await self.to_its_end(self._concluded(given))
+
+    async def _concluded(self, given: OutreachInput) -> OutreachResult:
+        ending, why = await self._write_until_answered(given)
         await self.publish(OutreachCompleted(lead_id=self.lead.lead_id, outcome=ending, messages_sent=self.sent))
         return OutreachResult(outcome=ending, messages_sent=self.sent, why=why)
 

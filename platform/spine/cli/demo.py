@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spine.demo.count import Outcome
+from spine.demo.pace import pace
 from spine.demo.play import Play, sample_export
 from spine.errors import Misconfigured
 from spine.journey import Journey
@@ -22,7 +23,6 @@ from spine.stack import Change, Options, Stack, State, interruptible
 from spine.stack.orphans import lock, make_home
 
 MARKER = "made-by-spine-demo"  # only a folder that holds this file is ever deleted
-RATE = 14_400.0  # four business hours a second: a week of follow-ups in under a minute
 
 
 def demo(
@@ -31,7 +31,9 @@ def demo(
     ),
     crm: Annotated[Path | None, typer.Option(help="folder of a CRM export to run on; default: a generated sample")] = None,
     keep: Annotated[bool, typer.Option(help="keep the stack up afterwards, for a look; Ctrl-C ends it")] = False,
-    rate: Annotated[float, typer.Option(help="how much faster than real time the business clock runs")] = RATE,
+    rate: Annotated[
+        float | None, typer.Option(help="how much faster than real time the business clock runs; default: as this machine can follow")
+    ] = None,
     ports: Annotated[str, typer.Option(help="auto, default, or the first number of a row of ports")] = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="print the outcome as JSON on standard output, progress on standard error")
@@ -54,11 +56,11 @@ def demo(
         raise typer.Exit(1)
 
 
-async def _perform(home: Path, crm: Path | None, *, keep: bool, rate: float, ports: str, console: Console, as_json: bool) -> Outcome:
+async def _perform(home: Path, crm: Path | None, *, keep: bool, rate: float | None, ports: str, console: Console, as_json: bool) -> Outcome:
     export = _export_in_fresh_home(home, crm)
     morning = datetime.now(ZoneInfo("Asia/Riyadh")).replace(hour=9, minute=0, second=0, microsecond=0)
     sunday = morning + timedelta(days=(6 - morning.weekday()) % 7)  # the working week starts on Sunday
-    environment = {"SPINE_CLOCK": f"{sunday.isoformat()}@{rate:g}", "SPINE_CRM_EXPORT": str(export)}
+    environment = {"SPINE_CLOCK": f"{sunday.isoformat()}@{rate or pace():g}", "SPINE_CRM_EXPORT": str(export)}
     options = Options(ports=ports, providers=True, environment=environment)
     async with Stack.start(home, options, report=_reporter(console)) as stack:
         settings = Settings.load(home=home)

@@ -134,8 +134,7 @@ def sample_export(into: Path) -> Path:
 _STATE = """
 select
   (select count(*) from events where type in ('spine.lead.qualified.v1', 'spine.deal.won.v1')) as owed,
-  (select count(distinct subject) from events
-    where type in ('spine.outreach.completed.v1', 'spine.signature.completed.v1', 'spine.signature.voided.v1')) as ended,
+  (select count(distinct subject) from events where type = 'spine.workflow.ended.v1') as ended,
   (select count(*) from events where type = 'spine.outreach.message_sent.v1') as sent,
   (select count(*) from approvals where state = 'pending') as pending
 """
