@@ -24,6 +24,8 @@ with workflow.unsafe.imports_passed_through():
     from shared.events import Money, WorkflowCompensated, WorkflowEnded
 
 _SAYS_ITS_END = "says-its-end"  # the name of a patch: commitments that began before it end as they did
+_COMPENSATION_FAILED = "compensation-failed"  # the code of the error
+_NOT_UNDONE = "compensation_failed"  # the outcome
 _LONGEST = 2000  # characters of an event's text
 
 
@@ -119,7 +121,7 @@ class GovernedWorkflow(SeesIntentsThrough):
             if not isinstance(outcome, Done):
                 raise ApplicationError(
                     f"{request.action!r}, which undoes intent {request.compensates!r}, ended as {type(outcome).__name__}: {reason}",
-                    type="compensation-failed",
+                    type=_COMPENSATION_FAILED,
                     non_retryable=True,
                 )
             undone.append(request.compensates or outcome.intent_id)
@@ -144,7 +146,7 @@ class GovernedWorkflow(SeesIntentsThrough):
         except Exception as error:
             if not workflow.is_failure_exception(error):
                 raise  # a bug: the workflow task is retried until the code is mended, and nothing is undone on its account
-            await self._undone("failed", code_of(error))
+            await self._undone(_NOT_UNDONE if code_of(error) == _COMPENSATION_FAILED else "failed", code_of(error))
             raise
         await self._say_ended(result.outcome, result.why)
         return result
@@ -153,7 +155,7 @@ class GovernedWorkflow(SeesIntentsThrough):
         try:
             await self.compensate(f"{outcome}: {why}")
         except ApplicationError as error:
-            await self._say_ended("compensation_failed", error.message)
+            await self._say_ended(_NOT_UNDONE, error.message)
             raise
         await self._say_ended(outcome, why)
 
