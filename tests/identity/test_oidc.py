@@ -114,6 +114,14 @@ def test_a_rotated_key_is_found_and_invented_key_ids_ask_the_issuer_once_a_minut
     assert issuer.calls["/jwks_uri"] == fetched + 1
 
 
+@pytest.mark.parametrize("key_id", [["key-1"], {"id": "key-1"}, 1])
+def test_a_published_key_whose_id_is_no_text_is_nobodys_and_the_others_hold(issuer: FakeIssuer, key_id: object) -> None:
+    """One such key among the issuer's made every token, of whatever key, a fault of ours."""
+    good = issuer._published(issuer.key_id, issuer.key)
+    keys = IssuerKeys(issuer.url, f"{issuer.url}/jwks_uri", fetch=lambda _: {"keys": [{**good, "kid": key_id}, good]})
+    assert Oidc(OidcConfig(issuer=issuer.url, audience=AUDIENCE, roles=roles_of("")), keys).principal(issuer.token()) == ANA
+
+
 def test_a_key_that_is_no_longer_published_is_refused_once_the_set_is_old(issuer: FakeIssuer) -> None:
     now = [0.0]
     oidc = Oidc(OidcConfig(issuer=issuer.url, audience=AUDIENCE, roles=roles_of("")), IssuerKeys(issuer.url, clock=lambda: now[0]))

@@ -1,5 +1,7 @@
 """The gateway's door: a key or a token, counted, of one tenant only."""
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +44,12 @@ def test_a_token_of_the_issuer_opens_its_own_tenant_and_no_other(trusting: Door,
     [mine] = _bearing(trusting, issuer.token()).json()["items"]
     [theirs] = _bearing(trusting, issuer.token(tenant="rival")).json()["items"]
     assert mine["approval_id"] != theirs["approval_id"]
+
+
+@pytest.mark.parametrize("key_id", [["key-1"], {"id": "key-1"}, 1, True])
+def test_a_token_whose_key_id_is_no_text_is_refused_and_is_no_fault_of_ours(trusting: Door, refused: Refused, key_id: object) -> None:
+    header = urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": key_id}).encode()).decode().rstrip("=")
+    refused(_bearing(trusting, f"{header}.e30.AA"), 401, "not-authenticated", "JWT")
 
 
 def test_a_person_is_the_same_person_by_token_and_by_key(trusting: Door, issuer: FakeIssuer, refused: Refused) -> None:

@@ -100,8 +100,11 @@ class IssuerKeys:
 
 
 def _algorithm_of(key: Mapping[str, Any]) -> str | None:
-    """The one algorithm of ours that a published key is for; a key binds its algorithm, whatever a token's header says."""
-    if key.get("use", "sig") != "sig":
+    """The one algorithm of ours that a published key is for; a key binds its algorithm, whatever a token's header says.
+
+    None for a key that is not for us, also for one whose id is no text (RFC 7517 §4.5): no token can name it.
+    """
+    if key.get("use", "sig") != "sig" or not isinstance(key.get("kid"), str | None):
         return None
     for algorithm, (kind, curve) in _KINDS.items():
         if key.get("kty") == kind and (curve is None or key.get("crv") == curve) and key.get("alg", algorithm) in (algorithm, "Ed25519"):
