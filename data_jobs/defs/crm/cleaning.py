@@ -14,6 +14,7 @@ from datetime import date
 
 import polars as pl
 
+from data_jobs.defs.crm import cells
 from data_jobs.defs.crm.export import ACCOUNTS, PIPELINE, PRODUCTS, SALES_TEAMS
 from spine.errors import BadExport
 
@@ -38,15 +39,6 @@ COUNTRY_SPELLING: Mapping[str, str] = {"Philipines": "Philippines", "Korea": "So
 NO_ACCOUNT = ("", "null")  # how the export writes "not known"
 
 NOTATION = frozenset({"day_first_date"})  # kinds of repair that change how a value is written, not the value
-LEDGER_SCHEMA = {
-    "file": pl.String,
-    "line": pl.Int64,
-    "column": pl.String,
-    "kind": pl.String,
-    "found": pl.String,
-    "became": pl.String,
-}
-_DAY_FIRST = r"^\d{2}-\d{2}-\d{4}$"
 _AMOUNT = r"^-?\d{1,12}(\.\d{1,2})?$"
 MONEY = pl.Decimal(15, 2)
 
@@ -97,30 +89,32 @@ def repairs_by_kind(*ledgers: pl.DataFrame) -> dict[str, int]:
 
 def clean_reference(accounts: pl.DataFrame, products: pl.DataFrame, sales_teams: pl.DataFrame) -> Reference:
     """Raises BadExport for a name that is blank or there twice, and for a number that is not one."""
-    tidy_accounts, tidy_products, tidy_teams = _tidy(accounts), _tidy(products), _tidy(sales_teams)
-    _require_distinct(ACCOUNTS, tidy_accounts, "account")
-    _require_distinct(PRODUCTS, tidy_products, "product")
-    _require_distinct(SALES_TEAMS, tidy_teams, "sales_agent")
+    tidy_accounts, tidy_products, tidy_teams = cells.tidy(accounts), cells.tidy(products), cells.tidy(sales_teams)
+    cells.require_distinct(ACCOUNTS, tidy_accounts, "account")
+    cells.require_distinct(PRODUCTS, tidy_products, "product")
+    cells.require_distinct(SALES_TEAMS, tidy_teams, "sales_agent")
     spelled = tidy_accounts.with_columns(pl.col("sector").replace(SECTOR_SPELLING), pl.col("office_location").replace(COUNTRY_SPELLING))
     return Reference(
         accounts=spelled.select(
             "account",
-            _blank_as_null("sector"),
-            _number(ACCOUNTS, spelled, "year_established", pl.Int32),
-            _number(ACCOUNTS, spelled, "revenue", pl.Float64),
-            _number(ACCOUNTS, spelled, "employees", pl.Int64),
-            _blank_as_null("office_location"),
-            _blank_as_null("subsidiary_of"),
+            cells.blank_as_null("sector"),
+            cells.number(ACCOUNTS, spelled, "year_established", pl.Int32),
+            cells.number(ACCOUNTS, spelled, "revenue", pl.Float64),
+            cells.number(ACCOUNTS, spelled, "employees", pl.Int64),
+            cells.blank_as_null("office_location"),
+            cells.blank_as_null("subsidiary_of"),
         ),
-        products=tidy_products.select("product", _blank_as_null("series"), _number(PRODUCTS, tidy_products, "sales_price", MONEY)),
-        sales_teams=tidy_teams.select("sales_agent", _blank_as_null("manager"), _blank_as_null("regional_office")),
+        products=tidy_products.select(
+            "product", cells.blank_as_null("series"), cells.number(PRODUCTS, tidy_products, "sales_price", MONEY)
+        ),
+        sales_teams=tidy_teams.select("sales_agent", cells.blank_as_null("manager"), cells.blank_as_null("regional_office")),
         repairs=pl.concat(
             [
-                _spaces(ACCOUNTS, accounts, tidy_accounts),
-                _spaces(PRODUCTS, products, tidy_products),
-                _spaces(SALES_TEAMS, sales_teams, tidy_teams),
-                _changes(ACCOUNTS, tidy_accounts, "sector", "sector_spelling", spelled["sector"]),
-                _changes(ACCOUNTS, tidy_accounts, "office_location", "country_spelling", spelled["office_location"]),
+                cells.spaces(ACCOUNTS, accounts, tidy_accounts),
+                cells.spaces(PRODUCTS, products, tidy_products),
+                cells.spaces(SALES_TEAMS, sales_teams, tidy_teams),
+                cells.changes(ACCOUNTS, tidy_accounts, "sector", "sector_spelling", spelled["sector"]),
+                cells.changes(ACCOUNTS, tidy_accounts, "office_location", "country_spelling", spelled["office_location"]),
             ]
         ),
     )
@@ -129,8 +123,8 @@ def clean_reference(accounts: pl.DataFrame, products: pl.DataFrame, sales_teams:
 def require_day_first(pipeline: pl.DataFrame) -> None:
     """One date that is none is a bad row; a column of which half are none is a bad export. Raises BadExport for the latter."""
     for column in ("engage_date", "close_date"):
-        filled = _tidy(pipeline).filter(pl.col(column) != "")
-        wrong = filled.filter(_day_first(column).is_null())
+        filled = cells.tidy(pipeline).filter(pl.col(column) != "")
+        wrong = filled.filter(cells.day_first(column).is_null())
         if wrong.height * 2 > filled.height:
             line, found = wrong.row(0, named=True)["line"], wrong.row(0, named=True)[column]
             raise BadExport(
@@ -141,14 +135,14 @@ def require_day_first(pipeline: pl.DataFrame) -> None:
 
 def clean_opportunities(pipeline: pl.DataFrame, reference: Reference, *, first_day: date, last_day: date) -> Opportunities:
     """Split rows into accepted and quarantined. Total: never raises for what is in a cell. Dates must lie within the days given."""
-    tidy = _tidy(pipeline)
+    tidy = cells.tidy(pipeline)
     has_account = ~pl.col("account").str.to_lowercase().is_in(NO_ACCOUNT)
     judged = tidy.with_columns(
-        product_=_spelled(tidy, "product", reference.products["product"]),
-        agent_=_spelled(tidy, "sales_agent", reference.sales_teams["sales_agent"]),
-        account_=pl.when(has_account).then(_spelled(tidy, "account", reference.accounts["account"])),
-        engaged_=_day_first("engage_date"),
-        closed_=_day_first("close_date"),
+        product_=cells.spelled(tidy, "product", reference.products["product"]),
+        agent_=cells.spelled(tidy, "sales_agent", reference.sales_teams["sales_agent"]),
+        account_=pl.when(has_account).then(cells.spelled(tidy, "account", reference.accounts["account"])),
+        engaged_=cells.day_first("engage_date"),
+        closed_=cells.day_first("close_date"),
         value_=pl.when(pl.col("close_value").str.contains(_AMOUNT)).then(pl.col("close_value")).cast(MONEY, strict=False),
     )
     rules = _rules(has_account, first_day, last_day)
@@ -205,13 +199,15 @@ def _ledger_of(raw: pl.DataFrame, good: pl.DataFrame) -> pl.DataFrame:
     unknown = good["account"].str.to_lowercase().is_in(NO_ACCOUNT)
     return pl.concat(
         [
-            _spaces(PIPELINE, came, good),
-            _changes(PIPELINE, good, "product", "product_spelling", good["product_"]),
-            _changes(PIPELINE, good, "sales_agent", "agent_spelling", good["agent_"]),
-            _changes(PIPELINE, good.filter(~unknown), "account", "account_spelling", good.filter(~unknown)["account_"]),
-            _changes(PIPELINE, good.filter(unknown), "account", "blank_account", pl.Series([None] * int(unknown.sum()), dtype=pl.String)),
-            _changes(PIPELINE, good, "engage_date", "day_first_date", good["engaged_"].dt.to_string().fill_null("")),
-            _changes(PIPELINE, good, "close_date", "day_first_date", good["closed_"].dt.to_string().fill_null("")),
+            cells.spaces(PIPELINE, came, good),
+            cells.changes(PIPELINE, good, "product", "product_spelling", good["product_"]),
+            cells.changes(PIPELINE, good, "sales_agent", "agent_spelling", good["agent_"]),
+            cells.changes(PIPELINE, good.filter(~unknown), "account", "account_spelling", good.filter(~unknown)["account_"]),
+            cells.changes(
+                PIPELINE, good.filter(unknown), "account", "blank_account", pl.Series([None] * int(unknown.sum()), dtype=pl.String)
+            ),
+            cells.changes(PIPELINE, good, "engage_date", "day_first_date", good["engaged_"].dt.to_string().fill_null("")),
+            cells.changes(PIPELINE, good, "close_date", "day_first_date", good["closed_"].dt.to_string().fill_null("")),
         ]
     )
 
@@ -237,64 +233,6 @@ def _explained(raw: pl.DataFrame, bad: pl.DataFrame, rules: tuple[Rule, ...]) ->
         )
         .select("line", *columns, "reason", "column", "message")
     )
-
-
-def _tidy(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(pl.col(pl.String).str.strip_chars())
-
-
-def _folded(values: pl.Series) -> pl.Series:
-    """Letters and digits in lower case: 'GTX Pro', 'GTXPro' and 'gtx-pro' are one product."""
-    return values.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]", "")
-
-
-def _spelled(frame: pl.DataFrame, column: str, known: pl.Series) -> pl.Series:
-    """The known spelling of each value, None where no known value has the same letters and digits."""
-    canonical = dict(zip(_folded(known).to_list(), known.to_list(), strict=True))
-    return _folded(frame[column]).replace_strict(canonical, default=None, return_dtype=pl.String)
-
-
-def _day_first(column: str) -> pl.Expr:
-    return pl.when(pl.col(column).str.contains(_DAY_FIRST)).then(pl.col(column)).str.to_date("%d-%m-%Y", strict=False)
-
-
-def _changes(file: str, frame: pl.DataFrame, column: str, kind: str, became: pl.Series) -> pl.DataFrame:
-    """Ledger rows for the cells of `column` that differ from `became`."""
-    return (
-        frame.select("line", found=pl.col(column))
-        .with_columns(became=became)
-        .filter(pl.col("found").ne_missing(pl.col("became")))
-        .select(file=pl.lit(file), line="line", column=pl.lit(column), kind=pl.lit(kind), found="found", became="became")
-        .cast(LEDGER_SCHEMA)  # type: ignore[arg-type]
-    )
-
-
-def _spaces(file: str, came: pl.DataFrame, tidy: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat([_changes(file, came, column, "surrounding_space", tidy[column]) for column in came.columns if column != "line"])
-
-
-def _blank_as_null(column: str) -> pl.Expr:
-    return pl.when(pl.col(column) != "").then(pl.col(column)).alias(column)
-
-
-def _number(file: str, frame: pl.DataFrame, column: str, kind: pl.DataType | type[pl.DataType]) -> pl.Series:
-    """Blank is None. Raises BadExport for anything else that is not a number."""
-    numbers = frame.select(_blank_as_null(column))[column].cast(kind, strict=False)
-    wrong = frame.filter((frame[column] != "") & numbers.is_null())
-    if wrong.height:
-        line, found = wrong["line"][0], wrong[column][0]
-        raise BadExport(f"{file!r} line {line}: {column} is {found!r}, which is not a number: correct it in the export")
-    return numbers
-
-
-def _require_distinct(file: str, frame: pl.DataFrame, column: str) -> None:
-    """Names must differ in letters and digits: they are matched so, and a contact's reference is made of them."""
-    folded = _folded(frame[column])
-    if (blank := frame.filter(folded == "")).height:
-        raise BadExport(f"{file!r} line {blank['line'][0]}: {column} is blank or has no letter: name it, or remove the line")
-    if (twice := frame.filter(~folded.is_first_distinct())).height:
-        line, name = twice["line"][0], twice[column][0]
-        raise BadExport(f"{file!r} line {line}: {column} {name!r} is there already, perhaps spelled otherwise: keep one of them")
 
 
 def unknown_values(values: Iterable[str | None], known: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Metadata that people look at: markdown tables for the asset page."""
+"""Metadata that people look at: counts, and markdown tables for the asset page."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,12 @@ import polars as pl
 from data_jobs.defs.crm.scoring import Evaluation
 
 _BAR = "█"
+
+
+def counted(values: pl.Series) -> dict[str, int]:
+    """How often each value stands there, in the order of the values."""
+    counts = values.value_counts().sort(values.name)
+    return {str(value): int(count) for value, count in counts.iter_rows()}
 
 
 def counts_table(counts: Mapping[str, int], what: str) -> dg.MarkdownMetadataValue:
