@@ -13,6 +13,7 @@ from spine.console import (
     audit,
     automations,
     budgets,
+    dead_letter,
     dead_letters,
     entrance,
     inbox,
@@ -25,7 +26,22 @@ from spine.console import (
 )
 from spine.console.guard import Guard
 
-_PAGES = (inbox, approval, journeys, intents, automations, dead_letters, budgets, audit, live, provider, entrance, static_files)
+# The first that fits is taken: /dead-letters/all is none whose id is "all".
+_PAGES = (
+    inbox,
+    approval,
+    journeys,
+    intents,
+    automations,
+    dead_letters,
+    dead_letter,
+    budgets,
+    audit,
+    live,
+    provider,
+    entrance,
+    static_files,
+)
 
 
 def install(app: FastAPI) -> None:
