@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import uvicorn
 from starlette.requests import ClientDisconnect
 
+from spine.errors import ProviderUnavailable, RateLimited
 from spine.gateway.app import create_app
+from spine.gateway.auth import Visit
 from spine.gateway.routes import stream
 from spine.gateway.wakes import STREAMS_A_KEY, Wakes
 from spine.identity import revoke_key
@@ -174,6 +177,43 @@ def test_a_revoked_key_ends_its_stream(live: Live, monkeypatch: pytest.MonkeyPat
         with live.door.database.tenant("acme") as conn:
             revoke_key(conn, tenant_id="acme", key_id=live.door.key("vera").rsplit(".", 2)[1])
         assert list(events) == [], "it ends by itself"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ProviderUnavailable("the issuer does not answer"), "provider-unavailable"),
+        (RateLimited("as many calls as it may", headers={"Retry-After": "30"}), "rate-limited"),
+        (psycopg.OperationalError("the server closed the connection"), "unavailable"),
+    ],
+)
+def test_a_stream_whose_key_cannot_be_proved_says_why_and_ends(
+    live: Live, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    """The last part of the answer comes too: one that broke off would be an error to a client instead of an end."""
+    monkeypatch.setattr(stream, "PROOF_SECONDS", 0.3)
+    bearer = {"Authorization": f"Bearer {live.door.key('vera')}"}
+    with httpx.stream("GET", f"http://127.0.0.1:{live.port}/v1/stream", headers=bearer, timeout=10) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": here"
+        with monkeypatch.context() as patch:
+            patch.setattr(Visit, "_work", _raising(error))
+            assert [line for line in lines if line.startswith(":")] == [f": ended {code}"]
+    until(lambda: live.wakes.streams == 0)
+
+
+def test_a_stream_ends_in_words_when_the_database_is_away(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    with live.stream("omar") as events:
+        monkeypatch.setattr(stream, "_look", _raising(psycopg.OperationalError("no connection within 5 s")))
+        reply(live.door, "L-1")
+        assert list(events) == []
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return refuse
 
 
 PROOF = stream.PROOF_SECONDS + stream.HEARTBEAT_SECONDS

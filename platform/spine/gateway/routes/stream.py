@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Annotated
 
+import psycopg
 from anyio import to_thread
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
@@ -14,7 +16,7 @@ from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from spine import eventlog
-from spine.errors import NotAllowed, NotAuthenticated
+from spine.errors import SpineError
 from spine.eventlog import Place, Recorded
 from spine.gateway.auth import Visit, Visiting
 from spine.gateway.wakes import Wakes
@@ -25,6 +27,8 @@ HEARTBEAT_SECONDS = 15.0
 PROOF_SECONDS = 30.0  # a revoked key's stream ends within this and a look
 HELD_BACK_SECONDS = 0.2  # how soon to look again at what is committed and not yet safe to show
 _BATCH = 200
+
+_log = logging.getLogger(__name__)
 
 _EXAMPLE = (
     "id: 7401.38\nevent: spine.approval.requested.v1\n"
@@ -45,7 +49,8 @@ async def get_stream(
     """Each event of the tenant from now on, or after `Last-Event-ID`: its type, subject, correlation id and time, without its data.
 
     Nothing is lost between two connections: an `id` is a place in the log. A comment comes every 15 seconds. The stream ends when the
-    key is revoked, and a key may have five of them.
+    key is revoked, and when nobody can say whether it still holds (`: ended` and the code of the problem): come back after the last
+    `id`, and the answer is the stream or the problem in full. A key may have five of them.
     """
     wakes: Wakes = request.app.state.wakes
     after = None if last_event_id is None else Place.parse(last_event_id)
@@ -83,7 +88,11 @@ async def _told(visit: Visit, tenant_id: str, place: Place, woken: asyncio.Event
     yield format_sse_event(comment="here", retry=2000)
     while True:
         woken.clear()  # before the look: what is announced during it is looked at next
-        found, held_back = await to_thread.run_sync(_look, visit, tenant_id, place)
+        try:
+            found, held_back = await to_thread.run_sync(_look, visit, tenant_id, place)
+        except psycopg.OperationalError as error:
+            yield _ended("unavailable", error)
+            return
         for recorded in found:
             place = recorded.place
             yield _written(recorded)
@@ -93,7 +102,8 @@ async def _told(visit: Visit, tenant_id: str, place: Place, woken: asyncio.Event
                 yield format_sse_event(comment="here")
             said = now
         if now - proved >= PROOF_SECONDS:
-            if not await to_thread.run_sync(_still_holds, visit):
+            if (why := await to_thread.run_sync(_refusal, visit)) is not None:
+                yield why
                 return
             proved = now
         if len(found) == _BATCH:
@@ -115,12 +125,22 @@ def _look(visit: Visit, tenant_id: str, place: Place) -> tuple[list[Recorded], b
     return found, bool(row and row["more"])
 
 
-def _still_holds(visit: Visit) -> bool:
+def _refusal(visit: Visit) -> bytes | None:
+    """None while the credential holds. A stream goes on for nobody who is not proved: also when the issuer or the database is away,
+    and when the key has used up its calls."""
     try:
         with visit.reading():
-            return True
-    except (NotAuthenticated, NotAllowed):
-        return False
+            return None
+    except SpineError as error:
+        return _ended(error.code, error)
+    except psycopg.OperationalError as error:
+        return _ended("unavailable", error)
+
+
+def _ended(code: str, error: Exception) -> bytes:
+    """The last thing that a stream says; its status was sent long ago."""
+    _log.info("a stream ends (%s): %s", code, type(error).__name__)
+    return format_sse_event(comment=f"ended {code}")
 
 
 def _written(recorded: Recorded) -> bytes:
