@@ -50,6 +50,8 @@ CONTRACT = {
     "currency": "USD",
     "terms": "net 30",
 }
+EDITED = {"contact_id": "contact/1", "subject": "Good morning", "body": "shorter"}
+"""What an approver makes of a message."""
 _numbers = itertools.count(1)
 
 
