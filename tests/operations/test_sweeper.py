@@ -239,6 +239,52 @@ def test_findings_come_in_pages_and_a_foreign_cursor_is_refused(desk: Desk) -> N
     assert len(seen) == len(set(seen)) == 3
 
 
+def _hourly(desk: Desk, count: int) -> list[str]:
+    made = []
+    for _ in range(count):
+        made.append(desk.runnable().intent_id)
+        desk.clock.advance(hours=1)
+    desk.clock.advance(hours=1)
+    return made
+
+
+def test_more_than_are_kept_is_said_and_the_oldest_are_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut without an order, each round showed others, and what it did not show was told to be gone."""
+    monkeypatch.setattr(sweeper.checks, "_MOST", 2)
+    intents = _hourly(desk, 4)
+    desk.sql("update intents set state = state where intent_id = %s", intents[0])  # its row moves to the end of the table
+    first = swept(desk)
+    assert {one.about for one in first.standing} == {intents[0], intents[1], "and-more"}
+    assert all(one.severity is Severity.V2 for one in first.standing)
+    second = swept(desk)
+    assert (second.raised, second.cleared) == ((), ())
+    desk.sql("update intents set updated_at = updated_at - interval '9 hours' where intent_id = %s", intents[3])
+    third = swept(desk)
+    assert ([one.about for one in third.raised], third.cleared) == ([intents[3]], ()), "one that is pushed out is not gone"
+    for intent_id in (intents[0], intents[3]):
+        desk.execute(intent_id)
+    fourth = swept(desk)
+    assert {one.about for one in fourth.standing} == {intents[1], intents[2]}
+    assert {one.about for one in fourth.cleared} == {intents[0], intents[3], "and-more"}
+
+
+def test_every_check_that_could_find_many_has_an_order() -> None:
+    unordered = [check.code for check in CHECKS if isinstance(check.query, str) and "order by" not in check.query.strip().splitlines()[-1]]
+    assert unordered == ["audit-unsealed"], "which finds one"
+
+
+def test_an_approval_without_owner_is_found_behind_any_number_that_have_one(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper.checks, "_MOST", 2)
+    people(desk, "ana")
+    asked = [desk.propose().approval_id for _ in range(3)]
+    desk.clock.advance(minutes=1)
+    lonely = desk.propose("send_contract_for_signature").approval_id
+    desk.sql("update approvals set expires_at = expires_at + interval '9 hours' where approval_id = %s", lonely)
+    desk.sql("update approvers set active = false where function <> 'sales'")
+    assert len(asked) == 3
+    assert [one.about for one in swept(desk).standing if one.code == "approval-without-owner"] == [lonely]
+
+
 def test_one_tenants_findings_are_not_anothers(desk: Desk, superuser_url: str) -> None:
     runnable_for_two_hours(desk)
     swept(desk)

@@ -12,10 +12,13 @@ from typing import Any, LiteralString
 
 from shared.events import Severity
 from spine import approvals, directory
+from spine.approvals import Approval
 from spine.clock import Clock
 from spine.db import Connection
 
-_MOST = 200  # findings of one check: beyond that it is one cause, and the first ones name it
+_MOST = 200  # findings of one check: beyond that it is one cause, the first ones name it, and `AND_MORE` says that there are others
+AND_MORE = "and-more"
+"""What the last observation of a check is about that found more than are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +50,25 @@ Finder = Callable[[Connection, Mapping[str, Any]], Iterable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`query`, or a function, gives rows of `about` and `detail`. It may use `tenant`, `now`, `real_now` and the name of each limit:
-    the moment so far back, in business time, and with `_real` in real time."""
+    """`query`, or a function, gives rows of `about` and `detail` in an order that stays: the oldest first, approvals by their urgency.
+    It may use `tenant`, `now`, `real_now` and the name of each limit: the moment so far back, in business time, and with `_real` in
+    real time."""
 
     code: str
     severity: Severity
     meaning: str
     query: LiteralString | Finder
 
+    def rows(self, conn: Connection, given: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """One more than are kept, at least, if there are so many."""
+        if callable(self.query):
+            return self.query(conn, given)
+        return conn.execute(self.query + " limit %(most)s", {**given, "most": _MOST + 1})
+
 
 def _without_owner(conn: Connection, given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Asked of the directory, one request after the other: what it takes to sign is its to know."""
-    for approval in approvals.listing(conn, tenant_id=given["tenant"], limit=_MOST).items:
+    for approval in _pending(conn, given["tenant"]):
         signers = directory.who_can_sign(conn, approval, now=given["now"])
         if not signers.enough:
             wanted = ", ".join(dict.fromkeys((*approval.roles, *approval.must_include)))
@@ -70,6 +80,15 @@ def _without_owner(conn: Connection, given: Mapping[str, Any]) -> Iterator[Mappi
             }
 
 
+def _pending(conn: Connection, tenant_id: str) -> Iterator[Approval]:
+    cursor: str | None = None
+    while True:
+        page = approvals.listing(conn, tenant_id=tenant_id, cursor=cursor, limit=_MOST)
+        yield from page.items
+        if (cursor := page.next) is None:
+            return
+
+
 CHECKS: Sequence[Check] = (
     Check(
         "stopped-and-runnable",
@@ -79,6 +98,7 @@ CHECKS: Sequence[Check] = (
         select i.intent_id::text as about, 'intent is ' || i.state || ', its approval is ' || a.state as detail
         from intents i join approvals a using (tenant_id, intent_id)
         where i.tenant_id = %(tenant)s and i.state in ('runnable', 'executing', 'unknown') and a.state not in ('approved', 'consumed')
+        order by i.updated_at, i.intent_id
         """,
     ),
     Check(
@@ -89,6 +109,7 @@ CHECKS: Sequence[Check] = (
         select i.intent_id::text as about, 'intent is ' || i.state || ', its effect is ' || e.state as detail
         from intents i join effects e using (tenant_id, intent_id)
         where i.tenant_id = %(tenant)s and i.state in ('denied', 'rejected', 'expired', 'superseded', 'cancelled')
+        order by i.updated_at, i.intent_id
         """,
     ),
     Check(
@@ -98,6 +119,7 @@ CHECKS: Sequence[Check] = (
         """
         select intent_id::text as about, 'executing since ' || updated_at as detail from intents
         where tenant_id = %(tenant)s and state = 'executing' and updated_at < %(executing)s
+        order by updated_at, intent_id
         """,
     ),
     Check(
@@ -107,6 +129,7 @@ CHECKS: Sequence[Check] = (
         """
         select intent_id::text as about, 'unknown since ' || updated_at as detail from intents
         where tenant_id = %(tenant)s and state = 'unknown' and updated_at < %(unknown)s
+        order by updated_at, intent_id
         """,
     ),
     Check(
@@ -116,6 +139,7 @@ CHECKS: Sequence[Check] = (
         """
         select intent_id::text as about, 'runnable since ' || greatest(updated_at, coalesce(not_before, updated_at)) as detail from intents
         where tenant_id = %(tenant)s and state = 'runnable' and greatest(updated_at, coalesce(not_before, updated_at)) < %(runnable)s
+        order by greatest(updated_at, coalesce(not_before, updated_at)), intent_id
         """,
     ),
     Check(
@@ -125,6 +149,7 @@ CHECKS: Sequence[Check] = (
         """
         select approval_id::text as about, 'it ran out at ' || expires_at as detail from approvals
         where tenant_id = %(tenant)s and state = 'pending' and expires_at < %(expiry)s
+        order by expires_at, approval_id
         """,
     ),
     Check(
@@ -140,6 +165,7 @@ CHECKS: Sequence[Check] = (
         """
         select reservation_id::text as about, 'reserved for ' || automation || ' since ' || reserved_at as detail
         from budget_reservations where tenant_id = %(tenant)s and state = 'held' and reserved_at < %(reserved)s
+        order by reserved_at, reservation_id
         """,
     ),
     Check(
@@ -153,6 +179,7 @@ CHECKS: Sequence[Check] = (
             where e.tenant_id = %(tenant)s and (e.xid, e.position) > (g.xid, g.position) and e.recorded_at < %(lag_real)s
         ) as ahead
         where ahead.since is not null
+        order by ahead.since, g.group_name
         """,
     ),
     Check(
@@ -162,6 +189,7 @@ CHECKS: Sequence[Check] = (
         """
         select plane || '/' || consumer || '/' || error_code as about, 'open since ' || opened_at as detail
         from dead_letter_circuits where tenant_id = %(tenant)s and state <> 'closed'
+        order by opened_at, plane, consumer, error_code
         """,
     ),
     Check(
@@ -184,11 +212,16 @@ CHECKS: Sequence[Check] = (
 def look(conn: Connection, *, tenant_id: str, clock: Clock, real_now: datetime, limits: Limits | None = None) -> list[Observation]:
     """What is wrong in a tenant's books now; nothing is written. `real_now` is the time on the wall, `clock` the business's."""
     given = {"tenant": tenant_id, "now": clock.now(), "real_now": real_now, **dict(_moments(limits or Limits(), clock, real_now))}
-    found: list[Observation] = []
-    for check in CHECKS:
-        rows = list(islice(check.query(conn, given) if callable(check.query) else conn.execute(check.query, given), _MOST))
-        found += (Observation(code=check.code, about=row["about"][:200], severity=check.severity, detail=row["detail"]) for row in rows)
-    return found
+    return [one for check in CHECKS for one in _observed(check, check.rows(conn, given))]
+
+
+def _observed(check: Check, rows: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
+    found = list(islice(rows, _MOST + 1))
+    for row in found[:_MOST]:
+        yield Observation(code=check.code, about=row["about"][:200], severity=check.severity, detail=row["detail"])
+    if len(found) > _MOST:
+        more = f"there are more than the {_MOST} that are shown: end their cause, and the next round shows the rest"
+        yield Observation(code=check.code, about=AND_MORE, severity=check.severity, detail=more)
 
 
 def _moments(limits: Limits, clock: Clock, real_now: datetime) -> Iterator[tuple[str, Any]]:

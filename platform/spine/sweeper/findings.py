@@ -13,7 +13,7 @@ from spine.clock import Clock
 from spine.db import Connection
 from spine.ids import derived_id, new_id
 from spine.paging import Page, page_of, place_of
-from spine.sweeper.checks import Limits, Observation, look
+from spine.sweeper.checks import AND_MORE, Limits, Observation, look
 from spine.telemetry import current_traceparent
 
 SOURCE = "/spine/sweeper"
@@ -53,13 +53,17 @@ class Swept:
 
 
 def sweep(conn: Connection, *, tenant_id: str, clock: Clock, real_now: datetime, limits: Limits | None = None) -> Swept:
-    """Look, and bring the table of findings up to date, in the caller's transaction. Two rounds at once take turns."""
+    """Look, and bring the table of findings up to date, in the caller's transaction. Two rounds at once take turns.
+
+    Of a check that finds more than it keeps (`AND_MORE`), what stood before goes on standing: it may be among the rest.
+    """
     conn.execute("select pg_advisory_xact_lock(hashtextextended('spine.sweeper/' || %s, 0))", (tenant_id,))
     now = clock.now()
     seen = {(one.code, one.about): one for one in look(conn, tenant_id=tenant_id, clock=clock, real_now=real_now, limits=limits)}
     before = {(one.code, one.about): one for one in _standing(conn, tenant_id)}
     raised = tuple(_raise(conn, tenant_id, one, now) for key, one in seen.items() if key not in before)
-    cleared = tuple(_clear(conn, tenant_id, one, now) for key, one in before.items() if key not in seen)
+    cut = {code for code, about in seen if about == AND_MORE}
+    cleared = tuple(_clear(conn, tenant_id, one, now) for key, one in before.items() if key not in seen and one.code not in cut)
     conn.execute(
         "update findings set seen_at = %s where tenant_id = %s and finding_id = any(%s)",
         (now, tenant_id, [one.finding_id for key, one in before.items() if key in seen]),
