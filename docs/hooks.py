@@ -27,7 +27,7 @@ _PICTURE = re.compile(r"(!\[[^\]]*\])\(docs/([^)]+)\)")
 _MARK = "<!-- screenshots -->"
 _NONE_YET = (
     '!!! note "No screenshots yet"\n'
-    "    They are made by the browser tests and kept out of git: run `.venv/bin/pytest tests/console/test_browser.py` (it needs Debian's\n"
+    "    They are made by the browser tests and kept out of git: run `.venv/bin/pytest tests/console/test_pictures.py` (it needs Debian's\n"
     "    `chromium`), then `make docs` again."
 )
 

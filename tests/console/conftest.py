@@ -1,6 +1,7 @@
 """A console over a real database: people who log in with keys, as in tests.gateway."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -8,11 +9,15 @@ from urllib.parse import parse_qsl
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import sync_playwright
 
 from spine.db import Database
 from spine.gateway.app import create_app
 from spine.identity import Role
-from tests.gateway.conftest import Door, services_over
+from spine.registry import Registry
+from tests.console.driven import CHROMIUM, House, PickyConnector, serving
+from tests.gateway.conftest import Door, registry, services_over
 
 _HIDDEN = re.compile(r'<input type="hidden" name="(?P<name>[^"]+)" value="(?P<value>[^"]*)"')
 
@@ -54,6 +59,29 @@ def door(database: Database) -> Door:
 def browser(door: Door) -> Browser:
     """Nobody is logged in yet. Redirects are not followed: where they lead is part of what is tested."""
     return Browser(TestClient(door.client.app, follow_redirects=False), door)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """For one module only: while it runs, no other event loop may."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def house(database: Database, chromium: Chromium) -> Iterator[House]:
+    """Fails the test afterwards when a browser complained."""
+    plugged = Registry(registry().automations, registry().graphs, {"email": PickyConnector})
+    services = services_over(database, registry=plugged)
+    app = create_app(services)
+    with serving(app) as url:
+        made = House(url, Door(TestClient(app), services, database), chromium)
+        yield made
+        for context in chromium.contexts:
+            context.close()
+    assert made.complaints == []
 
 
 def query_of(location: str) -> dict[str, str]:

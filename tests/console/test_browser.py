@@ -1,122 +1,16 @@
 """The console as a person uses it: in Chromium, on a real gateway over HTTP, with a real database behind it.
 
-Each test fails when the browser's console holds an error, which is also how a violation of the content-security policy shows. What
-was seen is kept as pictures in docs/screenshots (ignored by git), for `make docs`.
+Each test fails when the browser's console holds an error, which is also how a violation of the content-security policy shows.
 """
 
 import re
-import shutil
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
 
-import pytest
-import uvicorn
-from fastapi.testclient import TestClient
-from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
-from pydantic import Field
+from playwright.sync_api import Page, expect
 
-from spine.db import Database
-from spine.gateway.app import create_app
-from spine.identity import Role
-from spine.registry import Registry
+from tests.console.driven import DRIVEN, House
 from tests.console.seeded import live
-from tests.gateway.conftest import Door, EmailConnector, EmailPayload, registry, services_over
 
-SCREENSHOTS = Path(__file__).parents[2] / "docs/screenshots"
-CHROMIUM = shutil.which("chromium")
-WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on PATH (on Debian: apt install chromium): the console was NOT driven"),
-    pytest.mark.timeout(240),
-]
-
-
-class PickyPayload(EmailPayload):
-    """A typed form has something to refuse."""
-
-    subject: Annotated[str, Field(min_length=3, max_length=60)]
-
-
-class PickyConnector(EmailConnector):
-    actions: ClassVar = {"send_email": PickyPayload}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@dataclass
-class House:
-    """A gateway with people behind it, and what their browsers complained about."""
-
-    url: str
-    door: Door
-    chromium: Chromium
-    complaints: list[str] = field(default_factory=list)
-
-    def enter(self, person: str = "omar", role: Role = Role.APPROVER, **browser: Any) -> Page:
-        """Logged in, by the form."""
-        page = self.visit(**browser)
-        page.goto(f"{self.url}/console/login")
-        page.get_by_label("API key").fill(self.door.key(person, role=role))
-        page.locator("main form button").click()
-        page.wait_for_url(f"{self.url}/console/")
-        return page
-
-    def visit(self, **browser: Any) -> Page:
-        """Nobody yet. A new browser profile, whose language is English unless it is said."""
-        page = self.chromium.new_context(**{"locale": "en", "viewport": WIDE, **browser}).new_page()
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        return page
-
-    def _heard(self, said: ConsoleMessage) -> None:
-        # A page that answers 409 or 422 is a page; the browser calls it a resource that failed to load.
-        if said.type in ("error", "warning") and "Failed to load resource" not in said.text:
-            self.complaints.append(f"{said.type}: {said.text}")
-
-
-@pytest.fixture
-def house(database: Database, chromium: Chromium) -> Iterator[House]:
-    plugged = Registry(registry().automations, registry().graphs, {"email": PickyConnector})
-    services = services_over(database, registry=plugged)
-    app = create_app(services)
-    with serving(app) as url:
-        made = House(url, Door(TestClient(app), services, database), chromium)
-        yield made
-        for context in chromium.contexts:
-            context.close()
-    assert made.complaints == []
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The application on a free port. Without its own life: that would close the database that a fixture owns."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        until = time.monotonic() + 10
-        while not server.started:
-            assert time.monotonic() < until, "the gateway does not start"
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
-        thread.join(10)
-        assert not thread.is_alive(), "the gateway does not stop"
+pytestmark = DRIVEN
 
 
 def named(*words: str) -> re.Pattern[str]:
@@ -286,67 +180,3 @@ def test_a_dead_letter_is_mended_in_the_page(house: House) -> None:
     expect(page.get_by_text("This is not JSON")).to_be_visible()
     expect(text).to_have_value('{"status": ')
     expect(page.get_by_label("What you changed, and why")).to_have_value("the provider forgot the envelope")
-
-
-def wanted(house: House) -> dict[str, Callable[[Page], None]]:
-    """Name of the picture → how to get there."""
-
-    def to(path: str) -> Callable[[Page], None]:
-        return lambda page: _follow(page, f"{house.url}/console/{path}")
-
-    def first(path: str) -> Callable[[Page], None]:
-        def go(page: Page) -> None:
-            _follow(page, f"{house.url}/console/{path}")
-            page.locator("[data-row] a").first.click()
-
-        return go
-
-    return {
-        "inbox": to(""),
-        "request": first(""),
-        "journey": to("journeys/flow-edited"),
-        "journeys": to("journeys"),
-        "intents": to("intents"),
-        "intent": first("intents?state=unknown"),
-        "automations": to("automations"),
-        "dead-letters": to("dead-letters"),
-        "dead-letter": first("dead-letters?plane=event"),
-        "budgets": to("budgets"),
-        "audit": to("audit"),
-    }
-
-
-def _follow(page: Page, url: str) -> None:
-    answer = page.goto(url)
-    assert answer is not None
-    assert answer.status == 200, url
-
-
-@pytest.mark.parametrize(
-    ("look", "browser"),
-    [
-        ("light", {"color_scheme": "light"}),
-        ("dark", {"color_scheme": "dark"}),
-        ("arabic", {"color_scheme": "light", "locale": "ar"}),
-        ("phone", {"color_scheme": "light", "viewport": PHONE}),
-    ],
-)
-def test_every_page_fits_its_screen_and_is_pictured(house: House, look: str, browser: dict[str, Any]) -> None:
-    """Nothing is wider than the screen, whatever is in it: the seeds hold ids that do not break and text of the other direction."""
-    town = live(house.door)
-    town.letter(3, code="a-code-of-" + "very" * 20 + "-long-words", body={"data": {"note": "نص عربي mixed with " + "x" * 120}})
-    town.sent("lead-" + "k" * 90, "flow-" + "c" * 90)
-    page = house.visit(**browser)
-    page.goto(f"{house.url}/console/login")
-    page.locator("#key").fill(house.door.key("noor.admin", role=Role.ADMIN))
-    page.locator("main form button").click()
-    page.wait_for_url(f"{house.url}/console/")
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    too_wide = []
-    for name, go in wanted(house).items():
-        go(page)
-        page.wait_for_load_state()
-        if (beyond := page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")) > 0:
-            too_wide.append(f"{name} by {beyond} px")
-        page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png", full_page=page.evaluate("document.body.scrollHeight") < 4000)
-    assert too_wide == []
