@@ -1,14 +1,12 @@
 """Books of a tenant of each test's own, in one database."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from shared.events import ActorType
@@ -17,12 +15,12 @@ from spine.audit import Actor
 from spine.budgets import Book, BudgetState, Reservation, Scope
 from spine.db import Database
 from spine.errors import BudgetExceeded
-from spine.keyring import Keyring
-from spine.stack.postgres import EmbeddedPostgres
+from tests.desk import shared_database
+
+__all__ = ["ADMIN", "NOON", "Purse", "purse", "shared_database"]
 
 NOON = datetime(2026, 11, 22, 9, tzinfo=UTC)  # 12:00 in Riyadh, a Sunday
 ADMIN = Actor(ActorType.HUMAN, "ada")
-_NAME = "spine_budget_tests"
 _numbers = itertools.count(1)
 
 
@@ -87,15 +85,6 @@ class Purse:
             return cursor.fetchall() if cursor.description else []
 
 
-@pytest.fixture(scope="session")
-def budget_database(postgres: EmbeddedPostgres, migrated_template: str, vault_key: str) -> Iterator[Database]:
-    with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
-        postgres.create_database(connection, _NAME, template=migrated_template)
-    addresses = {"app_url": postgres.url("spine_app", _NAME), "relay_url": postgres.url("spine_relay", _NAME)}
-    with Database(**addresses, keyring=Keyring.parse(vault_key)) as opened:
-        yield opened
-
-
 @pytest.fixture
-def purse(budget_database: Database) -> Purse:
-    return Purse(budget_database)
+def purse(shared_database: Database) -> Purse:
+    return Purse(shared_database)

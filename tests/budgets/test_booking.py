@@ -149,7 +149,7 @@ def test_a_reservation_made_twice_under_one_id_is_made_once(purse: Purse) -> Non
     assert purse.book().reserved == Amounts(10, Decimal("0.10"))
 
 
-def test_another_tenants_reservation_is_not_there(purse: Purse, budget_database: object) -> None:
+def test_another_tenants_reservation_is_not_there(purse: Purse) -> None:
     made = purse.reserve(money="1")
     with pytest.raises(NotFound):
         Purse(purse.database).settle(made.reservation_id, 0, "0")

@@ -1,35 +1,3 @@
-from collections.abc import Iterator
+from tests.desk import desk, shared_database, superuser_url
 
-import psycopg
-import pytest
-
-from spine.db import Database
-from spine.keyring import Keyring
-from spine.stack.postgres import EmbeddedPostgres
-from tests.governance.support import Desk
-
-_NAME = "spine_operations_tests"
-
-
-@pytest.fixture(scope="session")
-def operations_database(postgres: EmbeddedPostgres, migrated_template: str, vault_key: str) -> Iterator[Database]:
-    """One database for all these tests: each has a tenant of its own."""
-    with psycopg.connect(postgres.url(database="postgres"), autocommit=True) as connection:
-        postgres.create_database(connection, _NAME, template=migrated_template)
-    addresses = {"app_url": postgres.url("spine_app", _NAME), "relay_url": postgres.url("spine_relay", _NAME)}
-    with Database(**addresses, keyring=Keyring.parse(vault_key)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(operations_database: Database) -> Desk:
-    """A new tenant's desk at noon on a Sunday in Riyadh, with one contact who has agreed to marketing e-mail."""
-    opened = Desk(operations_database)
-    opened.contact()
-    return opened
-
-
-@pytest.fixture(scope="session")
-def superuser_url(operations_database: Database, postgres: EmbeddedPostgres) -> str:
-    """The same database, as the one whom no wall stops: for what only a hand in the database can do."""
-    return postgres.url(database=_NAME)
+__all__ = ["desk", "shared_database", "superuser_url"]

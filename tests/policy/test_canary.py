@@ -110,7 +110,7 @@ def test_outside_the_window_nobody_is_inside() -> None:
     tenants,
 )
 def test_the_database_says_of_a_tenant_what_the_rule_says(
-    policy_database: Database,
+    shared_database: Database,
     listed: list[str],
     share: Decimal | None,
     enforced: bool,
@@ -127,12 +127,12 @@ def test_the_database_says_of_a_tenant_what_the_rule_says(
         opens_at=opens,
         closes_at=closes,
     )
-    with policy_database.relay() as conn:
+    with shared_database.relay() as conn:
         kept = canary.put(conn, group, tenant_id="operator", actor=ANA, now=NOON)
         if held:
             kept = canary.hold(conn, automation=group.automation, reason="x", tenant_id="operator", actor=ANA, now=NOON)
     for who in {tenant, *listed}:
-        with policy_database.tenant(who) as conn:
+        with shared_database.tenant(who) as conn:
             assert canary.state(conn, who, group.automation, NOON) is judged(kept, who, NOON)
 
 

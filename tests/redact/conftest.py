@@ -1,4 +1,4 @@
+from tests.desk import desk, shared_database
 from tests.gateway.conftest import door
-from tests.governance.conftest import desk, shared_database
 
 __all__ = ["desk", "door", "shared_database"]

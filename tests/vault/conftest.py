@@ -1,3 +1,3 @@
-from tests.governance.conftest import desk, shared_database, superuser_url
+from tests.desk import desk, shared_database, superuser_url
 
 __all__ = ["desk", "shared_database", "superuser_url"]
