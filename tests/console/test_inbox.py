@@ -275,3 +275,33 @@ def test_an_empty_inbox_teaches(browser: Browser) -> None:
     page = browser.open("/console/").text
     assert "Nothing waits for anybody" in page
     assert "spine demo" in page
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject", "edit"])
+def test_a_reason_that_is_too_long_comes_back_whole_and_nothing_is_decided(browser: Browser, verdict: str) -> None:
+    """It was cut at 2000 characters, and what was cut was not told."""
+    approval_id = browser.door.message()
+    browser.log_in("omar")
+    reason = "because of this " * 130 + "and not least that"
+    typed = {"p.subject": "Hello again", "p.body": "Shall we meet?"} if verdict == "edit" else {}
+    answer = send(browser, approval_id, verdict, reason=reason, **typed)
+    assert answer.status_code == 400, answer.text
+    if verdict != "approve":  # its form has no field for one
+        assert reason in answer.text
+        assert answer.text.count("This is longer than 2000 characters") == 1
+        assert len(re.findall(r'name="reason"[^>]*aria-invalid="true"[^>]* autofocus', answer.text)) == 1
+    if verdict == "edit":
+        assert "Shall we meet?" in answer.text
+    assert "A reject needs a reason" not in answer.text
+    assert browser.door.count("approval_decisions") == 0
+    assert send(browser, approval_id, verdict, reason=reason[:2000].strip(), **typed).status_code == 303
+
+
+def test_what_a_connector_says_in_english_is_marked_so_in_an_arabic_page(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EmailConnector, "actions", {"send_email": _Careful})
+    approval_id = browser.door.message()
+    browser.log_in("omar")
+    browser.client.post("/console/preferences", data={"language": "ar", "next": "/console/"})
+    page = send(browser, approval_id, "edit", **{"p.subject": "", "p.body": "نص"}).text
+    assert '<p class="wrong" lang="en" dir="ltr">String should have at least 1 character' in page
+    assert page.count('class="wrong" lang="en"') == 1

@@ -31,6 +31,7 @@ from spine.views import approval_detail
 router = APIRouter()
 
 WHY_REJECT = say("Say why: whoever proposed it reads it, and so does the record.")
+TOO_LONG = say("This is longer than 2000 characters: make it shorter. Nothing of it was lost.")
 _LONGEST_REASON = 2000
 
 
@@ -51,11 +52,13 @@ def get_approval(approval_id: str, request: Request, visit: Visiting, done: Anno
 @router.post("/approvals/{approval_id}/decisions")
 def post_decision(approval_id: str, request: Request, visit: Visiting, form: Posting) -> Response:
     """Decide as it was shown: the digest that was looked at goes with the form. What is refused comes back with all that was typed."""
-    verdict, reason = _verdict(form), form.first("reason").strip()[:_LONGEST_REASON]
+    verdict, reason = _verdict(form), form.first("reason").strip()
     fields: list[Field] | None = None
 
     def decide(work: PageWork) -> Answer:
         nonlocal fields
+        if len(reason) > _LONGEST_REASON:
+            raise InvalidInput(f"the reason has {len(reason)} characters, and a record takes {_LONGEST_REASON}: shorten it")
         payload = None
         if verdict is Verdict.EDIT:
             asked = approvals.show(work.conn, work.tenant_id, approval_id).intent
@@ -127,7 +130,11 @@ def _page(
         refused=refused,
         tried=tried.value if tried else "",
         reason=reason,
-        reason_problem=WHY_REJECT if tried is Verdict.REJECT and not reason else "",
+        reason_problem=TOO_LONG
+        if len(reason) > _LONGEST_REASON and tried is not Verdict.APPROVE
+        else WHY_REJECT
+        if tried is Verdict.REJECT and not reason
+        else "",
         plain_fields=_fields(work, intent) if whole else [],
         is_pending=approval.state is ApprovalState.PENDING,
     )
