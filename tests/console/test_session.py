@@ -275,6 +275,19 @@ def test_a_forms_address_that_is_opened_leads_to_the_page_it_stands_on(browser: 
     assert (answer.status_code, answer.headers.get("location")) == (303, stands_on)
 
 
+@pytest.mark.parametrize("path", ["/console/login", "/console/", "/console/automations", "/console/static/mark.svg"])
+def test_the_head_of_a_page_may_be_asked_for(browser: Browser, path: str) -> None:
+    """Monitors and link checkers do; HEAD of the login led to the login, for ever."""
+    browser.log_in("omar")
+    whole, head = browser.open(path), browser.client.head(path)
+    assert (head.status_code, head.headers["content-type"]) == (whole.status_code, whole.headers["content-type"])
+
+
+def test_the_head_of_a_stream_is_not_waited_for(browser: Browser) -> None:
+    browser.log_in("omar")
+    assert browser.client.head("/console/stream").status_code == 303
+
+
 def test_language_and_theme_are_chosen_without_a_session(browser: Browser) -> None:
     assert 'lang="en" dir="ltr"' in browser.open("/console/login").text
     assert 'lang="ar" dir="rtl"' in browser.open("/console/login", headers={"accept-language": "fr, ar;q=0.9, en;q=0.5"}).text

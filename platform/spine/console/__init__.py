@@ -5,8 +5,9 @@ addresses stay out of the OpenAPI document. A page module has `router: APIRouter
 It works without JavaScript; `static/console.js` only makes it quicker to the hand.
 """
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse, Response
+from fastapi.routing import APIRoute
 
 from spine.console import (
     approval,
@@ -43,6 +44,8 @@ _PAGES = (
     static_files,
 )
 
+_ENDLESS = frozenset({"/stream"})  # an answer without end has no head to wait for
+
 
 def install(app: FastAPI) -> None:
     """Add the pages to the gateway's application, outside its OpenAPI document."""
@@ -52,6 +55,7 @@ def install(app: FastAPI) -> None:
     console.add_middleware(Guard)
     refusals.install(console)
     for module in _PAGES:
+        _answer_heads(module.router)
         console.include_router(module.router)
 
     @app.get("/console", include_in_schema=False)
@@ -59,3 +63,10 @@ def install(app: FastAPI) -> None:
         return RedirectResponse("/console/", status_code=307)
 
     app.mount("/console", console)
+
+
+def _answer_heads(router: APIRouter) -> None:
+    """RFC 9110 §9.1: what may be got may be asked for its head, which FastAPI leaves out. The server sends no body with it."""
+    for route in router.routes:
+        if isinstance(route, APIRoute) and "GET" in route.methods and route.path not in _ENDLESS:
+            route.methods.add("HEAD")
