@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -100,7 +99,7 @@ def post_stop(request: Request, visit: Visiting, form: Posting) -> Response:
             now=services.clock.now(),
             correlation_id=work.correlation_id,
         )
-        return went_to(f"/console/automations?done=stopped#{quote(target, safe='')}")
+        return went_to("/console/automations?done=stopped")
 
     return redirect(visit.once(Role.OPERATOR, form, stop))
 
@@ -123,7 +122,7 @@ def post_release(request: Request, visit: Visiting, form: Posting) -> Response:
             now=work.services.clock.now(),
             correlation_id=work.correlation_id,
         )
-        return went_to(f"/console/automations?done=released#{quote(target, safe='')}")
+        return went_to("/console/automations?done=released")
 
     return redirect(visit.once(Role.ADMIN, form, release))
 
