@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from shared.events import Severity, Verdict
 from spine import approvals, audit
 from spine.approvals import Resolution
@@ -14,6 +12,7 @@ from spine.db import Connection, Database
 from spine.errors import InvalidInput, SchemaViolation, SpineError
 from spine.identity import Principal
 from spine.intake.flow import flow_of_approval, inside
+from spine.intake.misfits import misfits
 from spine.intake.tasks import may_be_told, task_of, validated
 from spine.intents.internal import START_AUTOMATION
 from spine.policy import PolicyTable
@@ -51,16 +50,9 @@ def take_decision(
         if action == START_AUTOMATION:
             validated(task_of(payload), principal.tenant_id, registry)
             may_be_told(payload, asked_by=principal.id)
-        for plugin in registry.plugins.values():
-            if (model := plugin.actions.get(action)) is not None:
-                try:
-                    model.model_validate(dict(payload))
-                except ValidationError as error:
-                    found = "; ".join(
-                        f"'payload.{'.'.join(map(str, one['loc']))}': {one['msg']}"
-                        for one in error.errors(include_input=False, include_url=False)
-                    )
-                    raise SchemaViolation(f"the edited payload of {action!r} does not fit: {found}") from None
+        if found := misfits(action, payload, registry):
+            said = "; ".join(f"'payload.{'.'.join(path)}': {why}" for path, why in found)
+            raise SchemaViolation(f"the edited payload of {action!r} does not fit: {said}")
 
     with inside(flow_of_approval(conn, principal.tenant_id, approval_id), "approval.decide"):
         return approvals.decide(
