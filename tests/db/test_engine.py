@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from spine.db import Database, head_revision, migrate, revision_of
+from spine.db import Database, at_last, head_revision, migrate, revision_of
 from spine.errors import Misconfigured, TenantMismatch
 from spine.stack.postgres import EmbeddedPostgres
 
@@ -55,3 +55,54 @@ def test_a_process_without_the_relay_address_is_told_which_variable_to_set(datab
 def test_migrating_twice_does_nothing_the_second_time(postgres: EmbeddedPostgres, database_name: str) -> None:
     owner_url = postgres.url("spine_owner", database_name)
     assert migrate(owner_url) == head_revision() == revision_of(owner_url)
+
+
+def _kept(database: Database) -> list[str]:
+    with database.tenant("one") as connection:
+        return [row["key_id"] for row in connection.execute("select key_id from api_keys order by key_id")]
+
+
+_KEY = (
+    "insert into api_keys (tenant_id, key_id, principal_id, actor_type, role, secret_hash) "
+    "values (%(t)s, %(k)s, 'p', 'human', 'viewer', 'h')"
+)
+
+
+def test_a_last_statement_takes_effect_with_the_transaction_or_not_at_all(database: Database) -> None:
+    with database.tenant("one") as connection:
+        at_last(connection, _KEY, {"t": "one", "k": "it's last"})
+        assert connection.execute("select 1 from api_keys").fetchone() is None, "nothing is sent before the end"
+    assert _kept(database) == ["it's last"]
+
+    def fails() -> None:
+        with database.tenant("one") as connection:
+            at_last(connection, _KEY, {"t": "one", "k": "never"})
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fails()
+    assert _kept(database) == ["it's last"]
+
+
+def test_a_last_statement_that_fails_takes_the_transaction_with_it(database: Database) -> None:
+    def twice() -> None:
+        with database.tenant("one") as connection:
+            connection.execute(_KEY, {"t": "one", "k": "first"})
+            at_last(connection, _KEY, {"t": "one", "k": "first"})
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        twice()
+    assert _kept(database) == []
+    with database.tenant("one") as connection:
+        at_last(connection, _KEY, {"t": "one", "k": "last"})
+        with pytest.raises(RuntimeError, match="a last statement already"):
+            at_last(connection, _KEY, {"t": "one", "k": "second last"})
+    assert _kept(database) == ["last"]
+
+
+def test_a_question_asked_with_the_beginning_is_asked_inside_the_wall(database: Database) -> None:
+    for tenant_id in ("one", "two"):
+        with database.tenant(tenant_id) as connection:
+            connection.execute(_KEY, {"t": tenant_id, "k": tenant_id})
+    with database.asking("one", "select count(*) as n, max(key_id) as key from api_keys where key_id <> %(no)s", {"no": "'"}) as (_, row):
+        assert row == {"n": 1, "key": "one"}

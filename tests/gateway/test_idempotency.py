@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from spine.gateway import idempotency
 from spine.gateway.routes import tasks
 from spine.identity import Role
 from tests.gateway.conftest import Door
@@ -89,3 +90,15 @@ def test_many_calls_at_once_with_one_key_are_one_task(door: Door) -> None:
     assert {answer.status_code for answer in answers} <= {202, 409}
     assert len({answer.json()["event_id"] for answer in answers if answer.status_code == 202}) == 1
     assert door.count("events") == door.count("idempotent_calls") == 1
+
+
+def test_a_call_whose_twin_ended_a_moment_ago_leaves_nothing_and_says_where_the_answer_is(
+    door: Door, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.post("/v1/tasks", TASK, key="again")
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "recalled", lambda *_given, **_named: None)  # what it sees that looked before the other's commit
+        other = {**TASK, "key": "D-7"}
+        refused(door.post("/v1/tasks", other, key="again"), 409, "call-in-progress", "'again'", "ask again")
+    assert door.count("intents") == door.count("events") == door.count("idempotent_calls") == 1
+    assert door.post("/v1/tasks", TASK, key="again").headers["idempotent-replayed"] == "true"

@@ -86,7 +86,7 @@ class Visit:
         """
         key = f"console-{form.nonce()}"
         mark = idempotency.fingerprint(self.request.method, self.request.url.path, form.content)
-        with self._work(needed, key) as work:
+        with idempotency.one_answer_each(key), self._work(needed, key) as work:
             check_csrf(form, work.visitor.csrf)
             work.conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"form\x1f{work.tenant_id}\x1f{key}",))
             whose = {"tenant_id": work.tenant_id, "principal_id": work.principal.id, "key": key, "fingerprint": mark}

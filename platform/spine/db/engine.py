@@ -1,13 +1,14 @@
 """Pools of psycopg 3 connections for the two roles that run, made at first use and never at import."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, LiteralString, Self
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import sql
+from psycopg import ClientCursor, sql
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
@@ -17,6 +18,8 @@ from spine.settings import Settings
 
 type_of_row = dict[str, Any]
 Connection = psycopg.Connection[type_of_row]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Database:
@@ -41,17 +44,25 @@ class Database:
     @contextmanager
     def tenant(self, tenant_id: str) -> Iterator[Connection]:
         """One transaction inside `tenant_id`'s wall. Raises TenantMismatch for an empty tenant: nobody's rows are anyone's."""
+        with self.asking(tenant_id, "") as (connection, _):
+            yield connection
+
+    @contextmanager
+    def asking(
+        self, tenant_id: str, question: LiteralString, parameters: Mapping[str, Any] = _NOTHING
+    ) -> Iterator[tuple[Connection, type_of_row | None]]:
+        """As `tenant`, with the first row that answers a query: it travels with the beginning and costs no round trip of its own."""
         if not tenant_id.strip():
             raise TenantMismatch("no tenant was given: every read and write belongs to one")
-        with _transaction(self._app, tenant_id) as connection:
-            yield connection
+        with _transaction(self._app, tenant_id, question, parameters) as begun:
+            yield begun
 
     @contextmanager
     def relay(self) -> Iterator[Connection]:
         """One transaction as the dispatchers' role. Raises Misconfigured when this process was not given its address."""
         if self._relay is None:
             raise Misconfigured("SPINE_DATABASE_RELAY_URL is not set: this process may not read events across tenants")
-        with _transaction(self._relay, "") as connection:
+        with _transaction(self._relay, "") as (connection, _):
             yield connection
 
     def close(self) -> None:
@@ -80,34 +91,65 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
 
 
 @contextmanager
-def _transaction(pool: ConnectionPool[Connection], tenant_id: str) -> Iterator[Connection]:
+def _transaction(
+    pool: ConnectionPool[Connection], tenant_id: str, question: LiteralString = "", parameters: Mapping[str, Any] = _NOTHING
+) -> Iterator[tuple[Connection, type_of_row | None]]:
     """A transaction inside a wall, on a connection that answered its beginning: that statement is the liveness check too."""
     if pool.closed:
         pool.open()  # idempotent and locked inside the pool
     connection = pool.getconn()
     try:
         try:
-            _begin(connection, tenant_id)
+            answer = _begin(connection, tenant_id, question, parameters)
         except psycopg.OperationalError:
             # Nothing was done on it yet. Connections die together, when the server restarts; the pool by itself would find
             # them one at a time, doubling its wait at each.
             pool.putconn(connection)
             pool.check()
             connection = pool.getconn()
-            _begin(connection, tenant_id)
+            answer = _begin(connection, tenant_id, question, parameters)
         with connection:  # commits or rolls back; a pooled connection stays open
-            yield connection
+            yield connection, answer
+            if (last := _LAST.pop(connection, None)) is not None:
+                connection.execute(last, prepare=False)
     finally:
+        _LAST.pop(connection, None)
         pool.putconn(connection)
 
 
-def _begin(connection: Connection, tenant_id: str) -> None:
+def _begin(connection: Connection, tenant_id: str, question: LiteralString, parameters: Mapping[str, Any]) -> type_of_row | None:
     """BEGIN and the wall in one message: psycopg's own BEGIN would be a round trip of its own, in every transaction there is.
 
-    Commit and rollback are psycopg's: they go by the state that the server reports.
+    Rollback is psycopg's, and so is the commit but for `at_last`: they go by the state that the server reports.
     """
-    connection.execute(_beginning(tenant_id))
+    if not question:
+        connection.execute(_beginning(tenant_id), prepare=False)
+        _WALLS[connection] = tenant_id
+        return None
+    asked = _spelled_out(connection, question, parameters)
+    cursor = connection.execute(_beginning(tenant_id) + b"; " + asked, prepare=False)
     _WALLS[connection] = tenant_id
+    while cursor.nextset():
+        pass
+    return cursor.fetchone()
+
+
+def at_last(connection: Connection, statement: LiteralString, parameters: Mapping[str, Any]) -> None:
+    """Have the transaction end with this statement, in one message with its COMMIT: both take effect, or nothing of the transaction.
+
+    Nothing is sent now; what it raises comes out of the end of `Database.tenant`. Once a transaction; raises RuntimeError the second time.
+    """
+    if connection in _LAST:
+        raise RuntimeError("this transaction has a last statement already")
+    _LAST[connection] = _spelled_out(connection, statement, parameters) + b"; commit"
+
+
+def _spelled_out(connection: Connection, statement: LiteralString, parameters: Mapping[str, Any]) -> bytes:
+    """With its values quoted by the driver: several statements in one message take no parameters beside them."""
+    return ClientCursor(connection).mogrify(statement, parameters).encode(connection.info.encoding)
+
+
+_LAST: "WeakKeyDictionary[psycopg.Connection[Any], bytes]" = WeakKeyDictionary()
 
 
 @lru_cache(maxsize=1024)

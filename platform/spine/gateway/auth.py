@@ -72,7 +72,7 @@ class Visit:
     @contextmanager
     def reading(self, needed: Role = Role.VIEWER) -> Iterator[Work]:
         """Raises NotAuthenticated, NotAllowed and TenantMismatch."""
-        with self._work(needed, "", {}) as work:
+        with self._work(needed, "", {}) as (work, _):
             yield work
 
     def once(self, needed: Role, body: Mapping[str, Any], do: Callable[[Work], Answer], refused: Refused | None = None) -> Answer:
@@ -82,28 +82,31 @@ class Visit:
         """
         key = idempotency.read_key(self._request.headers.get(idempotency.HEADER))
         mark = idempotency.fingerprint(self._request.method, self._request.url.path, body)
-        with self._work(needed, key, body, refused) as work:
-            whose = {"tenant_id": work.tenant_id, "principal_id": work.principal.id, "key": key, "fingerprint": mark}
-            if (known := idempotency.recall(work.conn, **whose)) is not None:
+        with idempotency.one_answer_each(key), self._work(needed, key, body, refused) as (work, found):
+            if (known := idempotency.recalled(found, key=key, fingerprint=mark)) is not None:
                 return known
             answer = do(work)
-            idempotency.remember(work.conn, answer, **whose)
+            idempotency.remember(work.conn, answer, tenant_id=work.tenant_id, principal_id=work.principal.id, key=key, fingerprint=mark)
         return answer
 
     @contextmanager
-    def _work(self, needed: Role, call_id: str, body: Mapping[str, Any], refused: Refused | None = None) -> Iterator[Work]:
+    def _work(
+        self, needed: Role, call_id: str, body: Mapping[str, Any], refused: Refused | None = None
+    ) -> Iterator[tuple[Work, Mapping[str, Any] | None]]:
+        """The work, and what was found of the call."""
         principal: Principal | None = None
         try:
-            with proving(self.services, self._request, self._presented) as (conn, principal):
+            with proving(self.services, self._request, self._presented, call_id) as (conn, principal, found):
                 refuse_other_tenant(principal, self._request, body)
                 principal.require(needed)
-                yield Work(
+                work = Work(
                     conn=conn,
                     principal=principal,
                     services=self.services,
                     correlation_id=str(self._request.state.correlation_id),
                     call_id=call_id,
                 )
+                yield work, found
         except TenantMismatch as error:
             if principal is not None:
                 report_violation(self.services, principal.tenant_id, Actor(principal.actor_type, principal.id), self._request, error)

@@ -2,23 +2,35 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, LiteralString, NamedTuple
 
 from fastapi import Request
 
+from spine import identity
 from spine.db import Connection
 from spine.errors import NotAuthenticated, TenantMismatch
+from spine.gateway import idempotency
 from spine.gateway.services import Services
-from spine.identity import Principal, is_api_key, principal_of, tenant_of
+from spine.identity import Principal, is_api_key, tenant_of
 
 TENANT_HEADER = "x-tenant-id"
 _TENANT_NAMES = ("tenant_id", "tenantid", "tenantId")
+_KEY_AND_CALL = idempotency.recalling(identity.FIND)
 _CROSS_TENANT = "cross_tenant_context"  # the seeds' flag for "look beyond the tenant": there is no such thing (domain.md §5)
 
 
+class Proved(NamedTuple):
+    conn: Connection
+    principal: Principal
+    found: Mapping[str, Any] | None
+    """For `idempotency.recalled`, where a call was named."""
+
+
 @contextmanager
-def proving(services: Services, request: Request, presented: str) -> Iterator[tuple[Connection, Principal]]:
-    """One transaction inside the tenant that the credential itself names, and whoever it proves.
+def proving(services: Services, request: Request, presented: str, call_id: str) -> Iterator[Proved]:
+    """One transaction inside the tenant that the credential itself names, and whoever it proves; `call_id` is "" for reads.
+
+    Who it is and what is known of the call come with the transaction's beginning: of seven round trips these were two.
 
     A token is verified before the transaction is open: its issuer may have to be asked for keys, and nothing waits for others while
     it holds a transaction. Raises NotAuthenticated, ProviderUnavailable (the issuer is away) and RateLimited.
@@ -32,15 +44,23 @@ def proving(services: Services, request: Request, presented: str) -> Iterator[tu
     except NotAuthenticated:
         _failed(services, whose, address)
         raise
-    with services.database.tenant(known.tenant_id if known else tenant_id) as conn:
+    tenant_id = known.tenant_id if known else tenant_id
+    with services.database.asking(tenant_id, *_question(known, presented, tenant_id, call_id)) as (conn, found):
         try:
-            principal = known or principal_of(conn, presented)
+            principal = known or identity.principal_in(found, conn, presented)
         except NotAuthenticated:
             _failed(services, whose, address)
             raise
         if services.rates:
             services.rates.proved(whose)
-        yield conn, principal
+        yield Proved(conn, principal, found)
+
+
+def _question(known: Principal | None, presented: str, tenant_id: str, call_id: str) -> tuple[LiteralString, Mapping[str, str]]:
+    call = idempotency.named(tenant_id=tenant_id, key=call_id) if call_id else {}
+    if known is None:
+        return _KEY_AND_CALL if call else identity.FIND, {**identity.named(presented), **call}
+    return (idempotency.RECALL, {**call, "principal": known.id}) if call else ("", {})
 
 
 def refuse_other_tenant(principal: Principal, request: Request, body: Mapping[str, Any]) -> None:

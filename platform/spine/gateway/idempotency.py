@@ -8,13 +8,15 @@ be sent again under its key. Answers are kept as long as the database keeps them
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from spine.db import Connection
+from spine.db import Connection, at_last
 from spine.errors import CallInProgress, IdempotencyConflict, InvalidInput
 
 HEADER = "Idempotency-Key"
@@ -52,10 +54,29 @@ def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
 # The lock and the look in one round trip. The look sees what was committed when the statement began, so a call that ended between
 # that and the lock is not seen; then `remember` finds its answer in the way, and nothing of the second one remains.
 _RECALL = """
-select held.mine, called.fingerprint, called.status, called.body
-from (select pg_try_advisory_xact_lock(hashtextextended(%s, 0)) as mine) held
-left join idempotent_calls called on called.tenant_id = %s and called.principal_id = %s and called.idempotency_key = %s
+select who.*, held.mine, called.fingerprint, called.status, called.body
+from ({who}) who
+cross join lateral (
+    select pg_try_advisory_xact_lock(
+        hashtextextended(concat_ws(e'\\x1f', 'call', %(call_tenant)s, who.principal_id, %(call_key)s), 0)
+    ) as mine
+) held
+left join idempotent_calls called
+on called.tenant_id = %(call_tenant)s and called.principal_id = who.principal_id and called.idempotency_key = %(call_key)s
 """
+RECALL = _RECALL.replace("{who}", "select %(principal)s::text as principal_id")
+
+
+def recalling(who: LiteralString) -> LiteralString:
+    """A query for a principal, whose rows have a `principal_id`, that looks for the answer given to that principal as well.
+
+    Its values are those of `who` and `named`; `recalled` judges what it finds.
+    """
+    return _RECALL.replace("{who}", who)
+
+
+def named(*, tenant_id: str, key: str) -> Mapping[str, str]:
+    return {"call_tenant": tenant_id, "call_key": key}
 
 
 def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> Answer | None:
@@ -63,7 +84,12 @@ def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fin
 
     Raises IdempotencyConflict and CallInProgress.
     """
-    row = conn.execute(_RECALL, ("\x1f".join(("call", tenant_id, principal_id, key)), tenant_id, principal_id, key)).fetchone()
+    row = conn.execute(RECALL, {**named(tenant_id=tenant_id, key=key), "principal": principal_id}).fetchone()
+    return recalled(row, key=key, fingerprint=fingerprint)
+
+
+def recalled(row: Mapping[str, Any] | None, *, key: str, fingerprint: str) -> Answer | None:
+    """`recall`, with the row that was found in this transaction."""
     if row is None or not row["mine"]:
         raise CallInProgress(f"the call with {HEADER} {key!r} is being worked on: ask again in a moment, with the same key")
     if row["status"] is None:
@@ -73,12 +99,27 @@ def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fin
     return Answer(status=row["status"], body=row["body"]["body"], headers=row["body"]["headers"], replayed=True)
 
 
+_REMEMBER = """
+insert into idempotent_calls (tenant_id, principal_id, idempotency_key, fingerprint, status, body)
+values (%(tenant)s, %(principal)s, %(key)s, %(fingerprint)s, %(status)s, %(body)s)
+"""
+
+
 def remember(conn: Connection, answer: Answer, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> None:
-    """Keep an answer in the transaction of the work it answers for. Raises CallInProgress when the same call ended a moment ago."""
-    kept = conn.execute(
-        "insert into idempotent_calls (tenant_id, principal_id, idempotency_key, fingerprint, status, body) "
-        "values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
-        (tenant_id, principal_id, key, fingerprint, answer.status, Jsonb({"headers": dict(answer.headers), "body": dict(answer.body)})),
-    ).rowcount
-    if not kept:
-        raise CallInProgress(f"the call with {HEADER} {key!r} has just ended: ask again, with the same key, for its answer")
+    """Keep an answer with the end of the transaction of the work it answers for; inside `one_answer_each`."""
+    kept = {"tenant": tenant_id, "principal": principal_id, "key": key, "fingerprint": fingerprint, "status": answer.status}
+    at_last(conn, _REMEMBER, {**kept, "body": Jsonb({"headers": dict(answer.headers), "body": dict(answer.body)})})
+
+
+@contextmanager
+def one_answer_each(key: str) -> Iterator[None]:
+    """Around a transaction in which an answer is remembered: if the same call ended a moment ago, this one leaves nothing.
+
+    Raises CallInProgress then.
+    """
+    try:
+        yield
+    except UniqueViolation as error:
+        if error.diag.constraint_name != "idempotent_calls_pkey":
+            raise
+        raise CallInProgress(f"the call with {HEADER} {key!r} has just ended: ask again, with the same key, for its answer") from None

@@ -5,6 +5,7 @@ Two credentials give the same `Principal`: an API key (`api_keys`), and a bearer
 """
 
 from spine.identity.api_keys import (
+    FIND,
     KeyRecord,
     authenticate,
     ensure_development_keys,
@@ -12,6 +13,8 @@ from spine.identity.api_keys import (
     issue_first_key,
     issue_key,
     list_keys,
+    named,
+    principal_in,
     principal_of,
     revoke_key,
     rotate_key,
@@ -20,6 +23,7 @@ from spine.identity.api_keys import (
 from spine.identity.principals import Principal, Role, is_person, is_tenant
 
 __all__ = [
+    "FIND",
     "KeyRecord",
     "Principal",
     "Role",
@@ -31,6 +35,8 @@ __all__ = [
     "issue_first_key",
     "issue_key",
     "list_keys",
+    "named",
+    "principal_in",
     "principal_of",
     "revoke_key",
     "rotate_key",
