@@ -41,6 +41,11 @@ MOBILES = st.builds(
     st.sampled_from(["+9665{}{}{}", "05{}{}{}", "009665{}{}{}", "+966 5{} {} {}", "05{} {} {}", "+966-5{}-{}-{}", "9665{}{}{}"]),
     digits(8).filter(lambda rest: rest[0] in "034568"),
 )
+MOBILES_IN_GROUPS = st.builds(
+    lambda form, rest: form.format(rest[0], rest[1:4], rest[4:8]),
+    st.sampled_from(["+966 5{} {} {}", "05{} {} {}", "00966 5{} {} {}", "966 5{} {} {}"]),
+    digits(8).filter(lambda rest: rest[0] in "034568"),
+)
 ABROAD = st.sampled_from(["+97150{}", "+4420794{:.5}", "+1415555{:.4}", "00201001{:.6}", "+491701{:.6}"]).flatmap(
     lambda form: digits(7).filter(lambda rest: rest[0] in "23456").map(form.format)
 )

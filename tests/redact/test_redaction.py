@@ -4,13 +4,14 @@ import re
 import string
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spine.redact import findings, redact, redact_reference, redacted
-from tests.redact.identities import IDS, JWTS, PASSWORD, PLANTED, REGISTRATIONS, arabic
+from tests.redact.identities import CARDS, IDS, JWTS, MOBILES_IN_GROUPS, PASSWORD, PLANTED, REGISTRATIONS, arabic, in_fours
 
 # Text around what is planted: words, ids and punctuation. A digit or a letter glued to a number makes another thing of it.
 _BETWEEN = st.sampled_from([" ", "\n", "\t", ", ", ": ", "=", ' "', "' ", " (", "; ", " <", " | "])
@@ -30,6 +31,43 @@ def test_no_planted_identity_and_no_planted_secret_comes_out(
     if kind != "secret" and len(digits) >= 9:
         assert digits not in re.sub(r"\D", "", told)
     assert f"[{kind}]" in told or "[secret]" in told
+
+
+@settings(deadline=None)
+@given(
+    kind=st.sampled_from(["phone", "card"]),
+    data=st.data(),
+    between=st.sampled_from(["\t", "/", " / ", "\t\t", "／"]),
+    before=_AROUND,
+    after=_AROUND,
+)
+def test_a_tab_or_a_slash_inside_a_number_hides_nothing(kind: str, data: st.DataObject, between: str, before: str, after: str) -> None:
+    """A number out of a spreadsheet has tabs between its cells, and many people write 050/123/4567."""
+    spaced = MOBILES_IN_GROUPS if kind == "phone" else CARDS.map(in_fours)
+    planted = data.draw(spaced).replace(" ", between)
+    assert redact(f"{before} {planted} {after}").count(f"[{kind}]") == 1
+
+
+@settings(deadline=None)
+@given(
+    day=st.dates(min_value=date(1900, 1, 1), max_value=date(2199, 12, 31)),
+    form=st.sampled_from(["%Y/%m/%d", "%d/%m/%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d\t%d/%m/%Y", "%m/%Y/%d", "%Y/%m"]),
+    around=st.sampled_from([("", ""), ("due ", "."), ("(", ")"), ("a\t", "\tb"), ("12\t", "\t1999")]),
+)
+def test_a_date_with_slashes_is_a_date(day: date, form: str, around: tuple[str, str]) -> None:
+    text = day.strftime(form).join(around)
+    assert redact(text) == text
+
+
+@settings(deadline=None)
+@given(
+    part=st.integers(0, 95_999).filter(lambda part: part not in (962, *range(964, 969), *971, 973, 974)),
+    whole=st.integers(1, 10**9 - 1),
+    between=st.sampled_from(["/", " / ", "\t"]),
+)
+def test_a_fraction_is_a_fraction(part: int, whole: int, between: str) -> None:
+    text = f"{part}{between}{whole} tokens"
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize("unseen", ["\u200b", "\u200e", "\u200f", "\u202a", "\u2066", "\u2060", "\u00ad", "\ufeff"])
@@ -95,6 +133,10 @@ def test_what_was_redacted_stays_as_it_is(kind: str, data: st.DataObject, around
         "v1.13.27.4 10.0.0.1 spine@1.2.3",
         "tokens 12000 of 30000, retried in 5 s",
         "tokens: 12000",
+        "from 2026/11/21 to 2026/12/01, 1/2 of 12000/30000",
+        "2026/11/21\t2026/11/22\t4500\t1200",
+        "/v1/approvals/2026/00123456",
+        "spine@[1.2]",
     ],
 )
 def test_ordinary_text_stays(text: str) -> None:
@@ -115,6 +157,11 @@ def test_ordinary_text_stays(text: str) -> None:
         ("gb82west12345698765432", "[iban]"),
         ("redis://:pw@host and Basic dXNlcjpwYXNzd29yZA==", "redis://:[secret]@host and Basic [secret]"),
         ("<sara@acme.example>", "<[email]>"),
+        ("sara@[192.0.2.1] or omar@[IPv6:2001:db8::1]", "[email] or [email]"),
+        ("+966\t50\t123\t4567", "[phone]"),
+        ("050/123/4567, 00966/50/123/4567, 966/50/1234567", "[phone], [phone], [phone]"),
+        ("tel 920/001/234", "tel [phone]"),
+        ("4111/1111/1111/1111", "[card]"),
     ],
 )
 def test_forms_that_people_write(text: str, told: str) -> None:

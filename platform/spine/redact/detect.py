@@ -23,14 +23,17 @@ class Finding:
 _IS_ID = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)"
 )
-_DIGITS = re.compile(r"\d(?:[ ().-]{0,3}\d){7}")
-_EMAIL = re.compile(r"(?<![\w.%+'-])[\w.%+'-]+?(?:@|%40)(?:[\w-]+\.)+[^\W\d][\w-]*")
+_DIGITS = re.compile(r"\d(?:[ \t/().-]{0,3}\d){7}")
+_EMAIL = re.compile(
+    r"(?<![\w.%+'-])[\w.%+'-]+?(?:@|%40)(?:(?:[\w-]+\.)+[^\W\d][\w-]*|\[(?:\d{1,3}(?:\.\d{1,3}){3}|(?i:IPv6):[0-9a-fA-F:.]{2,45})\])"
+)
 # A message id of ours, or of most mail systems: it names a letter, not a person.
 _MESSAGE_ID = re.compile(r"(?:[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@", re.IGNORECASE)
 _PLAIN = {
     **{base + digit: str(digit) for base in (0x660, 0x6F0, 0xFF10) for digit in range(10)},
     **dict.fromkeys([0xA0, 0x2007, 0x2009, 0x202F], " "),
     **dict.fromkeys(range(0x2010, 0x2016), "-"),
+    **dict.fromkeys([0xFF0F, 0x2044, 0x2215], "/"),
     0xFF20: "@",
     0xFF0E: ".",
     0xFF0B: "+",

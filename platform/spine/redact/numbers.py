@@ -7,7 +7,8 @@ from types import ModuleType
 
 # A local number is one of these countries': Saudi Arabia and its neighbours. Numbers with + or 00 are any country's.
 _REGIONS = ("SA", "AE", "KW", "BH", "QA", "OM", "JO", "IQ", "YE", "EG")
-_COUNTRY = re.compile(r"(?:966|971|965|973|974|968|962|964|967)\d{7,10}")
+_CODE = re.compile(r"966|971|965|973|974|968|962|964|967")
+_COUNTRY = re.compile(rf"(?:{_CODE.pattern})\d{{7,10}}")
 
 # What names a record, a time or an amount is blanked first; in what is left, a run is digits with separators between.
 _RECORD = re.compile(
@@ -17,13 +18,15 @@ _RECORD = re.compile(
     | (?<!\w) sha\d+:[0-9a-f]{16,} (?!\w)
     | (?<!\w) (?=\d*[a-f]) [0-9a-f]{16,} (?!\w)
     | (?<!\d) \d{4}-\d\d-\d\d (?: [T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? (?:Z|[+-]\d\d:?\d\d)? )? (?!\d)
+    | (?<![\d/+]) (?:1[34]|19|2\d)\d\d/(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]) (?![\d/])
     | (?<!\d) \d{1,2}([-/.])\d{1,2}\1\d{4} (?:[ T]\d\d:\d\d(?::\d\d)?)? (?!\d)
     | (?<![\w.,+-]) \d{1,9}(?:,\d{3})*\.\d{1,2} (?![\w.,]\d|\w)
     )
     """
 )
-_RUN = re.compile(r"(?:(?<![\w-])|(?<=[A-Za-z])(?=\+))(?<!\d[.,])\(?\+?\(?\d(?:[ ().-]{0,3}\d){7,60}(?!\w)(?![.,]\d)")
+_RUN = re.compile(r"(?:(?<![\w-])|(?<=[A-Za-z])(?=\+))(?<!\d[.,])\(?\+?\(?\d(?:[ \t/().-]{0,3}\d){7,60}(?!\w)(?![.,]\d)")
 _IBAN = re.compile(r"(?<![\w-])(?=([A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,40}))")
+_BETWEEN = re.compile(r"[\t/]")  # separators to people, and an end to the library
 _GROUP = re.compile(r"\d+")
 _CARD_SHAPES = {(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)}
 _TELEPHONE_SAID = re.compile(
@@ -99,6 +102,8 @@ def _telephone(run: str, groups: list[tuple[int, int]], index: int, *, is_said: 
         digits = re.sub(r"\D", "", run[start:end])
         if not 8 <= len(digits) <= 17:
             continue
+        if "/" in run[start:end] and not (has_plus or is_said or _is_prefix(run[start : groups[index][1]])):
+            continue
         if has_plus or digits.startswith("00"):
             is_one = _is_telephone(("+" if has_plus else "") + run[start:end], ("SA",))
         elif _COUNTRY.fullmatch(digits) and _is_telephone("+" + digits, ("SA",)):
@@ -110,8 +115,15 @@ def _telephone(run: str, groups: list[tuple[int, int]], index: int, *, is_said: 
     return None
 
 
+def _is_prefix(first: str) -> bool:
+    """What stands before a slash in a telephone number is a prefix or a country's code; in a date or a fraction it seldom looks so."""
+    if first.startswith("00"):
+        return 4 <= len(first) <= 7
+    return (first[0] == "0" and 3 <= len(first) <= 5) or _CODE.fullmatch(first) is not None
+
+
 def _is_telephone(written: str, regions: tuple[str, ...]) -> bool:
-    phonenumbers = _telephones()
+    phonenumbers, written = _telephones(), _BETWEEN.sub(" ", written)
     for region in regions:
         try:
             number = phonenumbers.parse(written, region)
