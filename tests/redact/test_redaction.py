@@ -61,7 +61,7 @@ def test_a_date_with_slashes_is_a_date(day: date, form: str, around: tuple[str, 
 
 @settings(deadline=None)
 @given(
-    part=st.integers(0, 95_999).filter(lambda part: part not in (962, *range(964, 969), *971, 973, 974)),
+    part=st.integers(0, 95_999).filter(lambda part: part not in (962, *range(964, 969), *range(971, 975))),
     whole=st.integers(1, 10**9 - 1),
     between=st.sampled_from(["/", " / ", "\t"]),
 )
