@@ -3,11 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
 from spine import budgets
-from spine.budgets import Amounts, Level, Scope
+from spine.budgets import Amounts, Level, Reservation, Scope
 from spine.errors import BudgetExceeded, BudgetThrottled, Conflict, InvalidInput, NotFound
 from spine.registry import Budget
 from tests.budgets.conftest import ADMIN, NOON, Purse
@@ -147,6 +148,51 @@ def test_a_reservation_made_twice_under_one_id_is_made_once(purse: Purse) -> Non
     made = purse.reserve(10, "0.10")
     assert purse.reserve(10, "0.10", reservation_id=made.reservation_id) == made
     assert purse.book().reserved == Amounts(10, Decimal("0.10"))
+
+
+def _given_back(purse: Purse, made: Reservation) -> None:
+    with purse.database.tenant(purse.tenant) as conn:
+        budgets.release(
+            conn, tenant_id=purse.tenant, reservation_id=made.reservation_id, spent=False, actor=ADMIN, reason="it died", now=purse.now
+        )  # fmt: skip
+
+
+def test_what_was_given_back_is_asked_for_anew_and_refused_when_others_took_it(purse: Purse) -> None:
+    """Begun again after that, it ran with nothing held: whatever the limit was, it had no say."""
+    purse.limit("tenant-day", money="1.00")
+    made = purse.reserve(money="0.60")
+    _given_back(purse, made)
+    other = purse.reserve(money="0.60")
+    with pytest.raises(BudgetExceeded):
+        purse.reserve(money="0.60", reservation_id=made.reservation_id)
+    purse.settle(other.reservation_id, 0, "0")
+    purse.now += timedelta(days=1)
+    assert purse.reserve(money="0.60", reservation_id=made.reservation_id) == made
+    assert purse.book().reserved == Amounts(0, Decimal("0.60")), "it counts in the day in which it was asked for anew"
+    assert purse.settle(made.reservation_id, 0, "0.50")
+    assert (purse.book().reserved, purse.book().spent) == (Amounts(), Amounts(0, Decimal("0.50")))
+    assert purse.reserve(money="0.60", reservation_id=made.reservation_id) == made, "what is settled is not asked for again"
+    assert purse.book().used == Amounts(0, Decimal("0.50"))
+
+
+def test_many_that_ask_anew_at_once_for_what_was_given_back_hold_it_once(purse: Purse) -> None:
+    made = purse.reserve(money="0.60")
+    _given_back(purse, made)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: purse.reserve(money="0.60", reservation_id=made.reservation_id), range(8)))
+    assert purse.book().reserved == Amounts(0, Decimal("0.60"))
+
+
+def test_an_effect_whose_money_was_given_back_is_judged_by_the_budget_again(purse: Purse) -> None:
+    intent_id = str(uuid4())
+    given = {"tenant_id": purse.tenant, "intent_id": intent_id, "automation": "outreach", "workflow_id": "run-1"}
+    with purse.database.tenant(purse.tenant) as conn:
+        made = budgets.reserve_effect(conn, **given, price=Decimal(1), now=purse.now, low=False)  # type: ignore[arg-type]
+        assert made is not None
+        assert budgets.effect_standing(conn, **given, price=Decimal(1), now=purse.now) is None  # type: ignore[arg-type]
+    _given_back(purse, made)
+    with purse.database.tenant(purse.tenant) as conn:
+        assert budgets.effect_standing(conn, **given, price=Decimal(1), now=purse.now) is not None  # type: ignore[arg-type]
 
 
 def test_another_tenants_reservation_is_not_there(purse: Purse) -> None:

@@ -83,7 +83,8 @@ def reserve(
 
     `run_limit` is what its automation declares for one run (money in USD), kept with the run unless a limit was set by hand. `low`
     work can wait: it is refused while a day or month is at 90 %; what `must` be done counts and is never refused. With a
-    `reservation_id` that is known already, nothing is added.
+    `reservation_id` that is held or settled already, nothing is added; one that a person gave back is asked for anew, in the
+    periods of `now`: others may have taken what it left.
 
     Raises BudgetExceeded when it does not fit (the transaction is as it was, but for the announcement: let it commit), its
     subclass BudgetThrottled for low work, InvalidInput for an amount that is none.
@@ -104,14 +105,19 @@ def reserve(
             ):
                 raise _throttle(tight)
             made = Reservation(reservation_id=reservation_id or new_id(), tenant_id=tenant_id, tokens=tokens, money=asked.money)
-            conn.execute(
+            written = conn.execute(
                 "insert into budget_reservations (tenant_id, reservation_id, automation, workflow_id, purpose, day, month, tokens, money, "
-                "correlation_id, reserved_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "correlation_id, reserved_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+                "on conflict (tenant_id, reservation_id) do update set state = 'held', day = excluded.day, month = excluded.month, "
+                "tokens = excluded.tokens, money = excluded.money, reserved_at = excluded.reserved_at, tokens_spent = null, "
+                "money_spent = null, settled_at = null where budget_reservations.state = 'released'",
                 (
                     *(tenant_id, made.reservation_id, automation, workflow_id, purpose, at.day, at.month, tokens, asked.money),
                     *(correlation_id, now),
                 ),
             )
+            if not written.rowcount:  # made since we looked: what was added to the books goes back with this transaction
+                raise Conflict(f"reservation {str(made.reservation_id)!r} is being made at this moment: ask again")
     except BudgetThrottled:
         raise
     except BudgetExceeded:
@@ -210,12 +216,14 @@ def _move(conn: Connection, row: dict[str, object], held: Amounts, spent: Amount
 
 
 def _known(conn: Connection, tenant_id: str, reservation_id: UUID) -> Reservation | None:
+    """One that counts. The row is locked: of two that ask anew for one that was given back, the second finds it held."""
     row = conn.execute(
-        "select tokens, money from budget_reservations where tenant_id = %s and reservation_id = %s", (tenant_id, reservation_id)
+        "select state, tokens, money from budget_reservations where tenant_id = %s and reservation_id = %s for update",
+        (tenant_id, reservation_id),
     ).fetchone()
-    return (
-        None if row is None else Reservation(reservation_id=reservation_id, tenant_id=tenant_id, tokens=row["tokens"], money=row["money"])
-    )
+    if row is None or row["state"] == "released":
+        return None
+    return Reservation(reservation_id=reservation_id, tenant_id=tenant_id, tokens=row["tokens"], money=row["money"])
 
 
 def _refusal(broken: list[Book], asked: Amounts) -> BudgetExceeded:

@@ -26,7 +26,7 @@ def effect_standing(
     zone: str = ZONE,
 ) -> BudgetState | None:
     """Where an effect of that price would stand; None for one that costs nothing, or holds what it costs already."""
-    if not price or (intent_id is not None and _held(conn, tenant_id, str(intent_id)) is not None):
+    if not price or (intent_id is not None and _counts(conn, tenant_id, str(intent_id))):
         return None
     return state(conn, tenant_id=tenant_id, automation=automation, workflow_id=workflow_id or "", now=now, money=price, zone=zone)
 
@@ -98,6 +98,14 @@ def sweep(conn: Connection, *, tenant_id: str, now: datetime, older_than: timede
 def reservation_of(tenant_id: str, intent_id: str) -> UUID:
     """The same for every attempt at an intent."""
     return derived_id("budget", tenant_id, "effect", intent_id)
+
+
+def _counts(conn: Connection, tenant_id: str, intent_id: str) -> bool:
+    row = conn.execute(
+        "select from budget_reservations where tenant_id = %s and reservation_id = %s and state <> 'released'",
+        (tenant_id, reservation_of(tenant_id, intent_id)),
+    ).fetchone()
+    return row is not None
 
 
 def _held(conn: Connection, tenant_id: str, intent_id: str) -> Decimal | None:
