@@ -16,12 +16,12 @@ _OF_RECORDS = frozenset(
 
 def redact(text: str) -> str:
     """The text with a typed mark for every identity and secret. The same text gives the same result; marked text stays as it is."""
-    return _marked(text, findings(text))
+    return _marked(text, found) if (found := findings(text)) else text
 
 
 def redact_reference(text: str) -> str:
     """As `redact`, for an identifier: its digits are its own, an address or a secret in it is not."""
-    return _marked(text, references(text))
+    return _marked(text, found) if (found := references(text)) else text
 
 
 def redacted(value: T) -> T:
@@ -34,13 +34,14 @@ def redacted(value: T) -> T:
 
 
 def _value(value: object, of_text: Callable[[str], str]) -> object:
-    match value:
-        case str():
-            return of_text(value)
-        case Mapping():
-            return {_known(name).shown if isinstance(name, str) else name: _field(str(name), item, of_text) for name, item in value.items()}
-        case Sequence() if not isinstance(value, bytes | bytearray):
-            return [_value(item, of_text) for item in value]
+    if isinstance(value, str):
+        return of_text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, (dict, Mapping)):  # JSON's own type first: asking an abstract class costs more than looking at a text
+        return {_known(name).shown if isinstance(name, str) else name: _field(str(name), item, of_text) for name, item in value.items()}
+    if isinstance(value, (list, Sequence)) and not isinstance(value, bytes | bytearray):
+        return [_value(item, of_text) for item in value]
     return value
 
 
@@ -64,8 +65,6 @@ def _known(name: str) -> _Name:
 
 
 def _marked(text: str, found: Sequence[Finding]) -> str:
-    if not found:
-        return text
     parts, at = [], 0
     for one in found:
         parts += [text[at : one.start], f"[{one.kind}]"]
