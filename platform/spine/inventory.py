@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from shared.events import CATALOG, ActionClass
+from spine.paging import Page, page_of, place_of
 from spine.policy import PolicyTable
 from spine.registry import Automation, DataJob, Graph, Registry, Workflow
 
@@ -41,6 +42,13 @@ class Finding(BaseModel):
     automation: str
     what: str
     cure: str
+
+
+def listing(registry: Registry, *, cursor: str | None = None, limit: int = 50) -> Page[AutomationView]:
+    """`inventory` in pages. Raises InvalidInput for a cursor that is not ours."""
+    after = "" if cursor is None else place_of(cursor, str)[0]
+    found = [one for one in inventory(registry) if one.name > after]
+    return page_of(found, limit, lambda last: (last.name,))
 
 
 def inventory(registry: Registry) -> Iterator[AutomationView]:

@@ -26,6 +26,14 @@ def test_rows_are_listed_sealed_and_shown_with_their_proof(sealed: int, spine: S
     assert "nothing to seal" in spine("audit", "seal").out
 
 
+def test_rows_are_listed_page_by_page(sealed: int, spine: Spine) -> None:
+    whole = [row["position"] for row in spine("audit", "list", "--json").json()["items"]]
+    page = spine("audit", "list", "--limit", "2", "--json").json()
+    assert f"--cursor {page['next']}" in spine("audit", "list", "--limit", "2").out
+    rest = spine("audit", "list", "--cursor", page["next"], "--json").json()
+    assert [row["position"] for row in (*page["items"], *rest["items"])] == whole
+
+
 def test_an_export_is_judged_with_its_anchor_and_is_on_record(sealed: int, spine: Spine, tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     assert spine("audit", "export", "--to", str(file), role=Role.ADMIN, person="root").code == 0

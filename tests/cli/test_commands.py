@@ -150,7 +150,13 @@ def test_another_tenants_key_finds_nothing(spine: Spine, office: Door) -> None:
 
 
 def test_automations_are_listed_shown_and_checked_without_a_key(spine: Spine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [one["name"] for one in spine("automations", "list", "--json", person=None).json()] == ["contract-signature", "thinking"]
+    listed = spine("automations", "list", "--json", person=None).json()
+    assert ([one["name"] for one in listed["items"]], listed["next"]) == (["contract-signature", "thinking"], None)
+    first = spine("automations", "list", "--limit", "1", "--json", person=None).json()
+    second = spine("automations", "list", "--limit", "1", "--cursor", first["next"], "--json", person=None).json()
+    assert ([one["name"] for one in (*first["items"], *second["items"])], second["next"]) == (["contract-signature", "thinking"], None)
+    assert f"--cursor {first['next']}" in spine("automations", "list", "--limit", "1", person=None).out
+    assert "cursor 'nonsense'" in spine("automations", "list", "--cursor", "nonsense", person=None).error
     assert "workflow contract-signature" in spine("automations", "list", person=None).out
     assert "deal.won" in spine("automations", "show", "contract-signature", person=None).out
     unknown = spine("automations", "show", "nope", person=None)

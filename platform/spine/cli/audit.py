@@ -10,7 +10,7 @@ import typer
 from spine import audit
 from spine.audit import Actor, export, seals, verify
 from spine.audit.shown import AuditRowView, ProofView
-from spine.cli.acting import Json, acting, print_json, print_table, say, traced
+from spine.cli.acting import Cursor, Json, Limit, acting, print_json, print_page, print_table, say, say_more, traced
 from spine.errors import InvalidInput
 from spine.identity import Role
 
@@ -23,8 +23,8 @@ def list_(
     subject_id: Annotated[str | None, typer.Option(help="Only about this record.")] = None,
     actor_id: Annotated[str | None, typer.Option(help="Only what this person or process did.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action, such as approval.decided.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Go on from here: the `next` of an earlier page.")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
     as_json: Json = False,
 ) -> None:
     """Show what is on record, the newest first. Takes an operator's key."""
@@ -33,12 +33,11 @@ def list_(
         with person.transaction() as conn:
             page = audit.listing(conn, tenant_id=person.principal.tenant_id, limit=limit, cursor=cursor, **wanted)
         if as_json:
-            print_json({"items": [AuditRowView.of(row).model_dump(mode="json") for row in page.items], "next": page.next})
+            print_page((AuditRowView.of(row) for row in page.items), page.next)
             return
         rows = ((r.position, person.local(r.occurred_at), r.actor.id, r.action, r.subject_id, r.severity.value) for r in page.items)
         print_table(("position", "when", "who", "what", "on", "severity"), rows, empty="nothing like that is on record")
-        if page.next:
-            say(f"more: --cursor {page.next}")
+        say_more(page.next)
 
 
 @app.command()

@@ -2,9 +2,9 @@
 
 import typer
 
-from spine.cli.acting import Json, print_json, print_table, say
+from spine.cli.acting import Cursor, Json, Limit, print_json, print_page, print_table, say, say_more
 from spine.errors import NotFound
-from spine.inventory import AutomationView, check, inventory
+from spine.inventory import AutomationView, check, inventory, listing
 from spine.policy import PolicyTable
 from spine.registry import Registry
 
@@ -12,14 +12,15 @@ app = typer.Typer(help="What is plugged in.", rich_markup_mode="rich", no_args_i
 
 
 @app.command("list")
-def list_(as_json: Json = False) -> None:
-    """Show every automation that an installed package declares."""
-    found = list(inventory(Registry.load()))
+def list_(limit: Limit = 50, cursor: Cursor = None, as_json: Json = False) -> None:
+    """Show the automations that installed packages declare, by name."""
+    page = listing(Registry.load(), cursor=cursor, limit=limit)
     if as_json:
-        print_json(found)
+        print_page(page.items, page.next)
         return
-    rows = ((a.name, a.track, a.runs, ", ".join(a.on) or "by hand", a.owner, a.summary) for a in found)
+    rows = ((a.name, a.track, a.runs, ", ".join(a.on) or "by hand", a.owner, a.summary) for a in page.items)
     print_table(("automation", "track", "runs", "on", "owner", "what it does"), rows, empty="no package declares any")
+    say_more(page.next)
 
 
 @app.command()

@@ -6,8 +6,7 @@ from fastapi import APIRouter, Query
 
 from spine.gateway import bodies
 from spine.gateway.auth import Visiting
-from spine.inventory import AutomationView, Finding, check, inventory
-from spine.paging import page_of, place_of
+from spine.inventory import AutomationView, Finding, check, listing
 from spine.views import View
 
 router = APIRouter(tags=["automations"])
@@ -25,8 +24,6 @@ class Automations(View):
 def get_automations(query: Annotated[bodies.Query, Query()], visit: Visiting) -> Automations:
     """Every automation that an installed package declares, by name."""
     services = visit.services
-    after = "" if query.cursor is None else place_of(query.cursor, str)[0]
     with visit.reading():
-        found = [one for one in inventory(services.registry) if one.name > after]
-        page = page_of(found[: query.limit + 1], query.limit, lambda last: (last.name,))
+        page = listing(services.registry, cursor=query.cursor, limit=query.limit)
         return Automations(items=page.items, next=page.next, findings=tuple(check(services.registry, services.policy)))
