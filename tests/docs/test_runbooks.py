@@ -36,3 +36,8 @@ def test_a_key_that_somebody_still_has_becomes_an_admins(database: Database) -> 
     with psycopg.connect(database.app_url, autocommit=True) as conn:
         conn.execute(sql_of("keys-and-roles.md").replace("KEY_ID", key.split(".")[2]))
     assert authenticate(database, key).role is Role.ADMIN
+
+
+def test_the_streams_listener_is_looked_for_with_the_rights_of_the_application(database: Database) -> None:
+    with psycopg.connect(database.app_url, autocommit=True) as conn:
+        conn.execute(sql_of("live-stream.md"))

@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+import os
+import re
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -207,6 +212,26 @@ def test_a_stream_ends_in_words_when_the_database_is_away(live: Live, monkeypatc
         monkeypatch.setattr(stream, "_look", _raising(psycopg.OperationalError("no connection within 5 s")))
         reply(live.door, "L-1")
         assert list(events) == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the runbook's commands need curl")
+def test_what_the_runbook_says_to_type_hears_the_stream(live: Live) -> None:
+    with live.stream() as events:
+        reply(live.door, "L-1")
+        seen = next(events)["id"]
+    reply(live.door, "L-2")
+    page = (Path(__file__).parents[2] / "docs/runbooks/live-stream.md").read_text()
+    now, after = re.findall(r"^curl .*$", page, re.MULTILINE)
+    environment = {"PATH": os.environ["PATH"], "SPINE_API_KEY": live.door.key("vera"), "SPINE_GATEWAY_URL": f"http://127.0.0.1:{live.port}"}
+    for command, awaited in ((now, ": here"), (after.replace("7401.38", seen), '"subject": "L-2"')):
+        with subprocess.Popen(
+            ["bash", "-c", f"exec {command} --silent --max-time 10"], stdout=subprocess.PIPE, text=True, env=environment
+        ) as curl:
+            assert curl.stdout is not None
+            try:
+                assert any(awaited in line for line in curl.stdout), command
+            finally:
+                curl.terminate()
 
 
 def _raising(error: Exception) -> Callable[..., Any]:
