@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable
 
 import psutil
 
-from spine.stack.orphans import kill_family
+from spine.stack.orphans import kill_family, lives
 from spine.stack.process import Part, Process
+
+
+_OBEYED = 5.0  # seconds; who is held in the kernel for longer cannot be helped from here
 
 
 async def terminate(process: asyncio.subprocess.Process, part: Process) -> None:
@@ -27,6 +30,15 @@ async def terminate(process: asyncio.subprocess.Process, part: Process) -> None:
             kill_family(process.pid, family)
             await process.wait()
     kill_family(process.pid, family)
+    await _until_dead(family)
+
+
+async def _until_dead(family: list[psutil.Process]) -> None:
+    """SIGKILL is sent and not yet obeyed: a busy machine takes its time, and the next start must not meet who was killed."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_OBEYED):
+            while any(lives(process) for process in family):
+                await asyncio.sleep(0.01)
 
 
 def stop_signal_of(part: Part) -> int:

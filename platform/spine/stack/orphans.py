@@ -100,7 +100,7 @@ def _end(rows: list[dict[str, Any]], patience: float) -> list[str]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(row["signal"])
     deadline = time.monotonic() + patience
-    while any(_lives(process) for process in living.values()) and time.monotonic() < deadline:
+    while any(lives(process) for process in living.values()) and time.monotonic() < deadline:
         time.sleep(0.05)
     for pid, family in families.items():
         kill_family(pid, family)
@@ -148,10 +148,10 @@ def _process_of(row: dict[str, Any]) -> psutil.Process | None:
         same = abs(process.create_time() - row["created"]) < _SAME_START
     except psutil.Error:
         return None
-    return process if same and _lives(process) else None
+    return process if same and lives(process) else None
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     """Not so for a zombie: its new parent, process 1 of a container, may never fetch its exit code."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
