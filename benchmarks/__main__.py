@@ -17,6 +17,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "decision": ("decisions",),
     "dispatch": ("events", "burst", "rounds"),
     "governed_effect": ("count",),
+    "redaction": (),
     "tasks": ("seconds", "rounds", "clients"),
 }
 
@@ -40,9 +41,9 @@ def main() -> int:
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=list(OPTIONS), help="run this one; repeatable, default: all")
-    for name, known in OPTIONS.items():
-        for option in known:
-            parser.add_argument(f"--{option}", type=int, metavar="N", help=f"of {name}, see `python -m benchmarks.{name} --help`")
+    for option in dict.fromkeys(option for known in OPTIONS.values() for option in known):
+        takers = " and ".join(name for name, known in OPTIONS.items() if option in known)
+        parser.add_argument(f"--{option}", type=int, metavar="N", help=f"of {takers}, see `python -m benchmarks.<name> --help`")
     return parser
 
 
