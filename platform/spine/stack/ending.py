@@ -10,7 +10,6 @@ import psutil
 from spine.stack.orphans import kill_family, lives
 from spine.stack.process import Part, Process
 
-
 _OBEYED = 5.0  # seconds; who is held in the kernel for longer cannot be helped from here
 
 
