@@ -58,7 +58,7 @@ select who.*, held.mine, called.fingerprint, called.status, called.body
 from ({who}) who
 cross join lateral (
     select pg_try_advisory_xact_lock(
-        hashtextextended(concat_ws(e'\\x1f', 'call', %(call_tenant)s, who.principal_id, %(call_key)s), 0)
+        hashtextextended(concat_ws(e'\\x1f', 'call', %(call_tenant)s::text, who.principal_id, %(call_key)s::text), 0)
     ) as mine
 ) held
 left join idempotent_calls called
