@@ -68,5 +68,5 @@ def install(app: FastAPI) -> None:
 def _answer_heads(router: APIRouter) -> None:
     """RFC 9110 §9.1: what may be got may be asked for its head, which FastAPI leaves out. The server sends no body with it."""
     for route in router.routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods and route.path not in _ENDLESS:
+        if isinstance(route, APIRoute) and route.methods and "GET" in route.methods and route.path not in _ENDLESS:
             route.methods.add("HEAD")
