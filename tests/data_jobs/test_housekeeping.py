@@ -44,16 +44,16 @@ def test_calls_are_forgotten_after_a_week_and_webhooks_after_a_month_of_this_ten
     for tenant in ("demo", "rival"):
         for name, age in ages.items():
             remember(database, tenant, name, age)
-    assert forget_repetitions(database, "demo", now=NOW) == {"idempotent_calls": 2, "webhooks_received": 1}
+    assert forget_repetitions(database, "demo", now=NOW) == {"idempotent_calls": 2, "webhooks_received": 1, "approval_tokens": 0}
     assert left(database, "demo") == (["a-new"], ["a-new", "b-days"])
     assert left(database, "rival") == (sorted(ages), sorted(ages))
-    assert forget_repetitions(database, "demo", now=NOW) == {"idempotent_calls": 0, "webhooks_received": 0}
+    assert forget_repetitions(database, "demo", now=NOW) == {"idempotent_calls": 0, "webhooks_received": 0, "approval_tokens": 0}
 
 
 def test_what_is_more_than_a_batch_is_forgotten_too(database: Database) -> None:
     for number in range(5):
         remember(database, "demo", str(number), timedelta(days=40))
-    assert forget_repetitions(database, "demo", now=NOW, batch=2) == {"idempotent_calls": 5, "webhooks_received": 5}
+    assert forget_repetitions(database, "demo", now=NOW, batch=2) == {"idempotent_calls": 5, "webhooks_received": 5, "approval_tokens": 0}
     assert left(database, "demo") == ([], [])
 
 
@@ -94,7 +94,7 @@ def test_the_daily_run_shows_what_it_forgot(
             checkpoints.saver().put({"configurable": {"thread_id": thread, "checkpoint_ns": ""}}, checkpoint, {}, {})
     done = plane.run("housekeeping")
     assert done.success, failure_of(done)
-    forgotten = {"idempotent_calls": 1, "webhooks_received": 1, "dead_letters": 0, "checkpoint_threads": 1}
+    forgotten = {"idempotent_calls": 1, "webhooks_received": 1, "approval_tokens": 0, "dead_letters": 0, "checkpoint_threads": 1}
     assert metadata_of(done, HOUSEKEEPING) == {"tenant": "demo", **forgotten}
     assert left(database, "demo") == ([], [])
     with psycopg.connect(checkpoints_url) as conn:

@@ -17,6 +17,7 @@ from spine import directory
 from spine.approvals import tokens
 from spine.audit import Actor
 from spine.identity import Role, issue_key, revoke_key
+from spine.retention import forget_repetitions
 from tests.gateway.conftest import Door
 
 Refused = Callable[..., dict[str, Any]]
@@ -226,3 +227,18 @@ def _fields(grant: tokens.Grant) -> dict[str, Any]:
 
 def _part(value: dict[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def test_tokens_that_are_over_are_forgotten_after_a_month_and_never_while_their_request_waits(door: Door) -> None:
+    done, waits, young = door.message(key="lead-1"), door.message(key="lead-2"), door.message(key="lead-3")
+    for approval_id in (done, waits, young):
+        mint(door, approval_id)
+    for approval_id in (done, young):
+        door.post(f"/v1/approvals/{approval_id}/decisions", {"verdict": "approve"}, "omar")
+    with door.database.tenant("acme") as conn:
+        conn.execute("update approval_tokens set expires_at = now() - interval '31 days' where approval_id <> %s", (young,))
+    now = datetime.now(UTC)
+    assert forget_repetitions(door.database, "rival", now=now)["approval_tokens"] == 0
+    assert forget_repetitions(door.database, "acme", now=now)["approval_tokens"] == 1
+    with door.database.tenant("acme") as conn:
+        assert {str(row["approval_id"]) for row in conn.execute("select approval_id from approval_tokens")} == {waits, young}
