@@ -8,7 +8,8 @@ from typing import Any, LiteralString, Self
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import ClientCursor, sql
+from psycopg import sql
+from psycopg.pq import Escaping
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
@@ -19,7 +20,7 @@ from spine.settings import Settings
 type_of_row = dict[str, Any]
 Connection = psycopg.Connection[type_of_row]
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 
 class Database:
@@ -49,7 +50,7 @@ class Database:
 
     @contextmanager
     def asking(
-        self, tenant_id: str, question: LiteralString, parameters: Mapping[str, Any] = _NOTHING
+        self, tenant_id: str, question: LiteralString, parameters: Mapping[str, str | int] = _NOTHING
     ) -> Iterator[tuple[Connection, type_of_row | None]]:
         """As `tenant`, with the first row that answers a query: it travels with the beginning and costs no round trip of its own."""
         if not tenant_id.strip():
@@ -92,7 +93,7 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
 
 @contextmanager
 def _transaction(
-    pool: ConnectionPool[Connection], tenant_id: str, question: LiteralString = "", parameters: Mapping[str, Any] = _NOTHING
+    pool: ConnectionPool[Connection], tenant_id: str, question: LiteralString = "", parameters: Mapping[str, str | int] = _NOTHING
 ) -> Iterator[tuple[Connection, type_of_row | None]]:
     """A transaction inside a wall, on a connection that answered its beginning: that statement is the liveness check too."""
     if pool.closed:
@@ -117,7 +118,7 @@ def _transaction(
         pool.putconn(connection)
 
 
-def _begin(connection: Connection, tenant_id: str, question: LiteralString, parameters: Mapping[str, Any]) -> type_of_row | None:
+def _begin(connection: Connection, tenant_id: str, question: LiteralString, parameters: Mapping[str, str | int]) -> type_of_row | None:
     """BEGIN and the wall in one message: psycopg's own BEGIN would be a round trip of its own, in every transaction there is.
 
     Rollback is psycopg's, and so is the commit but for `at_last`: they go by the state that the server reports.
@@ -134,7 +135,7 @@ def _begin(connection: Connection, tenant_id: str, question: LiteralString, para
     return cursor.fetchone()
 
 
-def at_last(connection: Connection, statement: LiteralString, parameters: Mapping[str, Any]) -> None:
+def at_last(connection: Connection, statement: LiteralString, parameters: Mapping[str, str | int]) -> None:
     """Have the transaction end with this statement, in one message with its COMMIT: both take effect, or nothing of the transaction.
 
     Nothing is sent now; what it raises comes out of the end of `Database.tenant`. Once a transaction; raises RuntimeError the second time.
@@ -144,9 +145,11 @@ def at_last(connection: Connection, statement: LiteralString, parameters: Mappin
     _LAST[connection] = _spelled_out(connection, statement, parameters) + b"; commit"
 
 
-def _spelled_out(connection: Connection, statement: LiteralString, parameters: Mapping[str, Any]) -> bytes:
+def _spelled_out(connection: Connection, statement: LiteralString, parameters: Mapping[str, str | int]) -> bytes:
     """With its values quoted by the driver: several statements in one message take no parameters beside them."""
-    return ClientCursor(connection).mogrify(statement, parameters).encode(connection.info.encoding)
+    quoted = Escaping(connection.pgconn).escape_literal
+    values = {name: quoted(value.encode()).decode() if isinstance(value, str) else str(int(value)) for name, value in parameters.items()}
+    return (statement % values).encode()
 
 
 _LAST: "WeakKeyDictionary[psycopg.Connection[Any], bytes]" = WeakKeyDictionary()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 from psycopg.errors import UniqueViolation
-from psycopg.types.json import Jsonb
 
 from spine.db import Connection, at_last
 from spine.errors import CallInProgress, IdempotencyConflict, InvalidInput
@@ -101,14 +100,15 @@ def recalled(row: Mapping[str, Any] | None, *, key: str, fingerprint: str) -> An
 
 _REMEMBER = """
 insert into idempotent_calls (tenant_id, principal_id, idempotency_key, fingerprint, status, body)
-values (%(tenant)s, %(principal)s, %(key)s, %(fingerprint)s, %(status)s, %(body)s)
+values (%(tenant)s, %(principal)s, %(key)s, %(fingerprint)s, %(status)s, %(body)s::jsonb)
 """
 
 
 def remember(conn: Connection, answer: Answer, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> None:
     """Keep an answer with the end of the transaction of the work it answers for; inside `one_answer_each`."""
-    kept = {"tenant": tenant_id, "principal": principal_id, "key": key, "fingerprint": fingerprint, "status": answer.status}
-    at_last(conn, _REMEMBER, {**kept, "body": Jsonb({"headers": dict(answer.headers), "body": dict(answer.body)})})
+    body = json.dumps({"headers": dict(answer.headers), "body": dict(answer.body)})
+    whose = {"tenant": tenant_id, "principal": principal_id, "key": key, "fingerprint": fingerprint}
+    at_last(conn, _REMEMBER, {**whose, "status": answer.status, "body": body})
 
 
 @contextmanager
