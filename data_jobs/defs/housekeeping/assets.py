@@ -21,9 +21,9 @@ HOUSEKEEPING = dg.AssetKey(["operations", "housekeeping"])
 def housekeeping(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
     """How many rows were forgotten; what and after how long is in `spine.retention`.
 
-    Answers, webhook ids and approval tokens are those of this installation's tenant (SPINE_TENANT): the wall hides other tenants from the role that
-    runs, and there is no list of tenants yet, so each tenant's installation sweeps its own. Checkpoints are pruned for all, since
-    they are nobody's records. A run that fails half-way is finished by the next.
+    Answers, webhook ids and approval tokens are those of this installation's tenant (SPINE_TENANT): the wall hides other tenants from
+    the role that runs, and there is no list of tenants yet, so each tenant's installation sweeps its own. Checkpoints are pruned for
+    all, since they are nobody's records. A run that fails half-way is finished by the next.
     """
     now = datetime.now(UTC)
     with platform.database() as database:
