@@ -12,7 +12,8 @@ from spine.errors import SchemaViolation
 from spine.gateway import idempotency
 from spine.identity import Role
 from spine.intents import gate, internal
-from spine.policy import Allow, Decision, NeedApproval, Reason, engage, release
+from spine.policy import canary, engage, release
+from spine.policy.canary import Group
 from spine.policy.switches import Scope
 from tests.gateway.conftest import NOON, Door
 
@@ -23,17 +24,15 @@ ADA = Actor(ActorType.HUMAN, "ada")
 EVERYTHING = ("intents", "audit_log", "events", "approvals", "idempotent_calls")
 
 
+def canary_of(door: Door, *tenants: str) -> None:
+    with door.database.relay() as conn:
+        canary.put(conn, Group(automation="contract-signature", tenants=tenants), tenant_id="operator", actor=ADA, now=NOON)
+
+
 @pytest.fixture
-def outside_the_canary(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the gate says to a tenant outside an enforced canary: a person is asked, although the action is class A."""
-    judge = gate.judge
-
-    def asking(*given: Any, **named: Any) -> tuple[Decision, Any]:
-        decision, not_before = judge(*given, **named)
-        assert isinstance(decision, Allow)
-        return NeedApproval(1, ("approver",), (Reason("outside-canary", "outside the canary group"),)), not_before
-
-    monkeypatch.setattr(gate, "judge", asking)
+def outside_the_canary(door: Door) -> None:
+    """An enforced group with nobody in it: a person is asked, although the action is class A."""
+    canary_of(door)
 
 
 def stop(door: Door, scope: Scope, target: str) -> None:
@@ -128,7 +127,7 @@ def test_an_approval_while_a_kill_switch_is_engaged_is_refused_and_the_task_goes
 
 
 @pytest.mark.usefixtures("outside_the_canary")
-def test_an_edited_task_is_held_to_its_automation_and_keeps_its_key(door: Door, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edited_task_is_held_to_its_automation_and_keeps_its_key(door: Door, refused: Refused) -> None:
     said = door.post("/v1/tasks", TASK).json()
     decide = f"/v1/approvals/{said['approval_id']}/decisions"
     whole: Mapping[str, Any] = door.get(f"/v1/approvals/{said['approval_id']}").json()["payload"]
@@ -140,7 +139,7 @@ def test_an_edited_task_is_held_to_its_automation_and_keeps_its_key(door: Door, 
     refused(door.post(decide, edited(input=wrong), "sara"), 422, SchemaViolation.code, "'value'")
     refused(door.post(decide, edited(key="D-2"), "sara"), 409, "approval-refused", "'key'")
     refused(door.post(decide, edited(more=1), "sara"), 422, SchemaViolation.code, "`input`")
-    monkeypatch.undo()  # the edit is judged inside the canary
+    canary_of(door, "acme")  # the edit is judged inside the group
     assert door.post(decide, edited(input={"deal_id": "D-1", "value": "9.00"}), "sara").json()["successor"]["state"] == "completed"
     (event,) = door.get("/v1/events", params={"type": "task.requested"}).json()["items"]
     assert event["event"]["data"]["payload"]["value"] == "9.00"
