@@ -4,6 +4,7 @@ What `gate.enter` otherwise writes in three, one after the other: for a task at 
 its time. All rows or none, as in any statement; and none when the intent's revision is taken.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,20 +16,21 @@ from spine.db import Connection
 from spine.eventlog.append import insert_from as events_from
 from spine.eventlog.append import written as events_written
 from spine.intents.internal import Done
-from spine.intents.rows import COLUMNS, values_of
+from spine.intents.rows import COLUMNS, document_of
 
 _IF_ENTERED = "where exists (select from entered)"
 _STATEMENT = (
     sql.SQL(
-        "with entered as (insert into intents ({columns}) values ({values}) "
+        "with given as materialized (select %s::jsonb as all_of_it), "
+        "entered as (insert into intents ({columns}) "
+        "select {columns} from given, jsonb_populate_record(null::intents, all_of_it->'intent') "
         "on conflict (tenant_id, automation, key, revision) do nothing returning 1), "
         "told as ({events}), written as ({rows}) select count(*) as entered from entered"
     )
     .format(
         columns=sql.SQL(COLUMNS),
-        values=sql.SQL(", ").join(map(sql.Placeholder, COLUMNS.split(", "))),
-        events=events_from("%(told)s::jsonb", where=_IF_ENTERED),
-        rows=audit.insert_from("%(written)s::jsonb", where=_IF_ENTERED),
+        events=events_from("(select all_of_it->'events' from given)", where=_IF_ENTERED),
+        rows=audit.insert_from("(select all_of_it->'audit' from given)", where=_IF_ENTERED),
     )
     .as_bytes()
 )
@@ -36,8 +38,8 @@ _STATEMENT = (
 
 def write(conn: Connection, finished: Done, entries: Sequence[Entry], *, now: datetime) -> bool:
     """False: the revision is taken, and nothing was written. Raises what `eventlog.append` raises."""
-    values = values_of(finished.intent)
-    values["told"] = events_written(conn, finished.envelopes)
-    values["written"] = audit.written(entries, tenant_id=finished.intent.tenant_id, now=now)
-    row = conn.execute(_STATEMENT, values).fetchone()
+    events = events_written(conn, finished.envelopes)
+    rows = json.dumps(audit.written(entries, tenant_id=finished.intent.tenant_id, now=now).obj)
+    all_of_it = f'{{"intent": {document_of(finished.intent)}, "events": {events}, "audit": {rows}}}'
+    row = conn.execute(_STATEMENT, (all_of_it,)).fetchone()
     return bool(row and row["entered"])
