@@ -1,7 +1,7 @@
 """What every step of a commitment stands on: business time, short writes to our own database, and a cancellation that is never lost."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -73,11 +73,15 @@ class Steps:
 
     async def _bookkeep(self, name: str, argument: Any, answer: type[Any] | None) -> Any:
         """Short and never abandoned: an intent that was written and whose id is not known could not be closed."""
-        handle = workflow.start_local_activity(name, argument, result_type=answer, **BOOKKEEPING.kwargs())
+        return await self._whole(workflow.start_local_activity(name, argument, result_type=answer, **BOOKKEEPING.kwargs()))
+
+    async def _whole(self, work: Awaitable[T]) -> T:
+        """Its result, whatever comes meanwhile; a cancellation is owed from then on."""
+        begun = asyncio.ensure_future(work)
         try:
-            return await asyncio.shield(handle)
+            return await asyncio.shield(begun)
         except asyncio.CancelledError:
-            result = await handle
+            result = await begun
             self._owes_cancellation = True
             return result
 

@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from orchestration.governed.outcomes import Done, Outcome
     from shared.events import Money, WorkflowCompensated, WorkflowEnded
 
-_SAYS_ITS_END = "says-its-end"  # the name of a patch: commitments that began before it end as they did
+_SAYS_ITS_END = "says-its-end"  # the name of a patch: histories that ended without it stay as they are
 _COMPENSATION_FAILED = "compensation-failed"  # the code of the error
 _NOT_UNDONE = "compensation_failed"  # the outcome
 _LONGEST = 2000  # characters of an event's text
@@ -112,12 +112,13 @@ class GovernedWorkflow(SeesIntentsThrough):
     async def compensate(self, reason: str) -> tuple[str, ...]:
         """Undo what was done, newest first, each through the gate; then say so. Returns the intents undone.
 
-        Raises ApplicationError `compensation-failed` when one of them could not be: a person has to look.
+        A cancellation waits for its end: what was half undone would be neither done nor undone. Raises ApplicationError
+        `compensation-failed` when one of them could not be: a person has to look.
         """
         undone: list[str] = []
         while self._undo:
             request = self._undo.pop()
-            outcome = await self._propose(request, never)
+            outcome = await self._whole(self._propose(request, never))
             if not isinstance(outcome, Done):
                 raise ApplicationError(
                     f"{request.action!r}, which undoes intent {request.compensates!r}, ended as {type(outcome).__name__}: {reason}",
@@ -128,7 +129,7 @@ class GovernedWorkflow(SeesIntentsThrough):
         if undone:
             await self.publish(
                 WorkflowCompensated(
-                    workflow_id=workflow.info().workflow_id, automation=self.automation, effects=tuple(undone), reason=reason
+                    workflow_id=workflow.info().workflow_id, automation=self.automation, effects=tuple(undone), reason=_told(reason)
                 )
             )
         return tuple(undone)
@@ -136,7 +137,8 @@ class GovernedWorkflow(SeesIntentsThrough):
     async def to_its_end(self, body: Awaitable[Result]) -> Result:
         """Run the commitment. If it fails or is cancelled after it had effects, they are undone before that shows.
 
-        However it ends, `workflow.ended` says so on the log, as its last word: no commitment ends in silence.
+        However it ends, `workflow.ended` says so on the log, as its last word: no commitment ends in silence. Limit: of one that is
+        terminated, or whose time Temporal ends, only Temporal knows. One that is reset ends again, and the last word counts.
         """
         try:
             result = await body
@@ -154,12 +156,20 @@ class GovernedWorkflow(SeesIntentsThrough):
     async def _undone(self, outcome: str, why: str) -> None:
         try:
             await self.compensate(f"{outcome}: {why}")
-        except ApplicationError as error:
-            await self._say_ended(_NOT_UNDONE, error.message)
+        except Exception as error:
+            if not workflow.is_failure_exception(error):
+                raise
+            await self._say_ended(_NOT_UNDONE, code_of(error))
             raise
         await self._say_ended(outcome, why)
 
     async def _say_ended(self, outcome: str, why: str) -> None:
         if workflow.patched(_SAYS_ITS_END):
-            which = workflow.info().workflow_id
-            await self.publish(WorkflowEnded(workflow_id=which, automation=self.automation, outcome=outcome, why=why[:_LONGEST] or None))
+            which = workflow.info()
+            ended = WorkflowEnded(workflow_id=which.workflow_id, automation=self.automation, outcome=outcome, why=_told(why) or None)
+            await self.publish(ended, about=f"{which.run_id}/{outcome}")
+
+
+def _told(text: str) -> str:
+    """As an event can hold it: the last word must not fail for somebody's choice of words."""
+    return text.encode(errors="replace").decode().replace("\0", "")[:_LONGEST]

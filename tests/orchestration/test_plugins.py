@@ -168,7 +168,8 @@ def test_two_tenants_with_the_same_deal_have_two_records(crm: CrmPlugin) -> None
 
 def test_the_same_key_gives_the_same_envelope(esign: EsignPlugin, providers: Providers) -> None:
     first = esign.perform(TENANT, contract())
-    assert esign.perform(TENANT, contract()) == first
+    again = esign.perform(TENANT, contract())  # its status may be another by now: this provider's signers are quick
+    assert again["reference"] == first["reference"]
     assert providers.ledger.counts()["esign"] == {"received": 2, "effects": 1, "keys": 1, "duplicates": 0}
     found = esign.find(TENANT, contract())
     assert found is not None
