@@ -1,5 +1,6 @@
 """From a runnable intent to the outside world: exactly once at the far end, through the connector that was judged."""
 
+from decimal import Decimal
 from threading import Barrier, Thread
 from typing import Any
 
@@ -7,11 +8,15 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from shared.events import ActorType
+from spine import budgets
 from spine.audit import Actor
-from spine.effects import Completed, Effects, Failed, NotRunnable, Outcome
+from spine.budgets.effects import reservation_of
+from spine.effects import Completed, Deferred, Effects, Failed, NotRunnable, Outcome
 from spine.errors import Misconfigured, NotAllowed, NotFound, OutcomeUnknown, ProviderUnavailable
 from spine.intents import IntentState
 from tests.governance.support import POLICY, WORKER, Crash, Desk, ScriptedConnector
+
+ADA = Actor(ActorType.HUMAN, "ada")
 
 
 def effect(desk: Desk, intent_id: str) -> dict[str, Any]:
@@ -69,6 +74,38 @@ def test_unavailable_is_raised_for_a_retry_which_asks_before_it_sends(desk: Desk
     assert isinstance(desk.execute(proposed.intent_id), Completed)
     assert (desk.provider.asked, desk.provider.performed, len(desk.provider.happened)) == (1, 2, 1)
     assert effect(desk, proposed.intent_id)["attempts"] == 2
+
+
+def _limit(desk: Desk, money: str) -> None:
+    named: dict[str, Any] = {"tenant_id": desk.tenant, "scope": budgets.Scope.TENANT_DAY, "actor": ADA, "now": desk.clock.now()}
+    with desk.database.tenant(desk.tenant) as conn:
+        budgets.set_limit(conn, **named, tokens=None, money=Decimal(money), currency="USD")
+
+
+def test_money_that_was_given_back_between_two_attempts_is_asked_for_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one sent with nothing held, past any limit."""
+    desk.provider.perform_script = ["unavailable"]
+    intent_id = desk.runnable().intent_id
+    with pytest.raises(ProviderUnavailable):
+        desk.execute(intent_id)
+    given = {"tenant_id": desk.tenant, "reservation_id": reservation_of(desk.tenant, intent_id)}
+    with desk.database.tenant(desk.tenant) as conn:
+        budgets.release(conn, **given, spent=False, actor=ADA, reason="it seemed dead", now=desk.clock.now())
+    _limit(desk, "0.000001")
+    waiting = desk.execute(intent_id)
+    assert isinstance(waiting, Deferred)
+    assert (waiting.code, desk.state(intent_id), desk.provider.performed) == ("budget-exhausted", "executing", 1)
+
+    _limit(desk, "1")
+    held, perform = [], desk.provider.perform
+
+    def performing(tenant_id: str, payload: dict[str, Any]) -> dict[str, Any]:
+        held.extend(row["state"] for row in desk.sql("select state from budget_reservations"))
+        return perform(tenant_id, payload)
+
+    monkeypatch.setattr(desk.provider, "perform", performing)
+    assert isinstance(desk.execute(intent_id), Completed)
+    assert (held, len(desk.provider.happened)) == (["held"], 1)
 
 
 def test_a_lost_answer_is_unknown_and_reconciled_by_asking_not_by_sending(desk: Desk) -> None:

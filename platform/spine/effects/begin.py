@@ -89,8 +89,10 @@ class Threshold:
         entry = ledger.load(conn, intent.tenant_id, intent.intent_id, lock=True)
         if entry.attempt_token != attempt.token:
             return settled_before(entry) or overtaken(intent)
-        permission = look(conn, entry, self.rule(intent), self.policy, self.clock)
-        now = self.clock.now()
+        rule, now = self.rule(intent), self.clock.now()
+        permission = look(conn, entry, rule, self.policy, self.clock)
+        if isinstance(permission, Go):  # what it costs is held already, unless a person gave it back meanwhile
+            permission = self._reserved(conn, entry.intent, rule, permission)
         match permission:
             case Stop(code=code, why=why, severity=severity):
                 stopped = settle.failed(
