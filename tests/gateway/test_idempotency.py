@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from spine import identity
 from spine.gateway import idempotency
 from spine.gateway.routes import tasks
-from spine.identity import Role
+from spine.identity import Role, issue_key, list_keys, revoke_key
 from tests.gateway.conftest import Door
 from tests.gateway.test_doors import TASK, Refused
 
@@ -72,6 +73,29 @@ def test_of_two_calls_at_once_one_works_and_the_other_is_told_to_wait(
     assert answers[0].status_code == 202
     assert door.post("/v1/tasks", TASK, key="both").json() == answers[0].json()
     assert door.count("events") == 1
+
+
+@pytest.mark.parametrize("wrong", ["secret", "revoked"])
+def test_whoever_is_not_the_principal_holds_up_none_of_its_calls(
+    door: Door, refused: Refused, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """The id of a key and what a call is known by are no secrets: with these alone, anybody made its owner wait."""
+    presented = door.key("omar").rpartition(".")[0] + ".forged"
+    if wrong == "revoked":
+        with door.database.tenant("acme") as conn:
+            presented = issue_key(conn, tenant_id="acme", principal_id="omar", role=Role.APPROVER)
+            revoke_key(conn, tenant_id="acme", key_id=list_keys(conn, "acme")[-1].key_id)
+    judge, meanwhile = identity.principal_in, []
+
+    def judging(row: Any, conn: Any, key: str) -> Any:
+        if key == presented:
+            meanwhile.append(door.post("/v1/tasks", TASK, key="pay"))
+        return judge(row, conn, key)
+
+    monkeypatch.setattr(identity, "principal_in", judging)
+    headers = {"Authorization": f"Bearer {presented}", "Idempotency-Key": "pay"}
+    refused(door.client.post("/v1/tasks", json=TASK, headers=headers), 401, "not-authenticated")
+    assert [answer.status_code for answer in meanwhile] == [202]
 
 
 def test_many_calls_at_once_with_one_key_are_one_task(door: Door) -> None:

@@ -51,23 +51,24 @@ def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
 
 
 # The lock and the look in one round trip. The look sees what was committed when the statement began, so a call that ended between
-# that and the lock is not seen; then `remember` finds its answer in the way, and nothing of the second one remains.
+# that and the lock is not seen; then `remember` finds its answer in the way, and nothing of the second one remains. Who has not proved
+# to be the principal takes no lock: with a wrong secret, anybody could hold up the calls of the key's owner.
 _RECALL = """
 select who.*, held.mine, called.fingerprint, called.status, called.body
 from ({who}) who
 cross join lateral (
-    select pg_try_advisory_xact_lock(
+    select case when who.is_proved then pg_try_advisory_xact_lock(
         hashtextextended(concat_ws(e'\\x1f', 'call', %(call_tenant)s::text, who.principal_id, %(call_key)s::text), 0)
-    ) as mine
+    ) end as mine
 ) held
 left join idempotent_calls called
 on called.tenant_id = %(call_tenant)s and called.principal_id = who.principal_id and called.idempotency_key = %(call_key)s
 """
-RECALL = _RECALL.replace("{who}", "select %(principal)s::text as principal_id")
+RECALL = _RECALL.replace("{who}", "select %(principal)s::text as principal_id, true as is_proved")
 
 
 def recalling(who: LiteralString) -> LiteralString:
-    """A query for a principal, whose rows have a `principal_id`, that looks for the answer given to that principal as well.
+    """A query for a principal, whose rows have `principal_id` and `is_proved`, that looks for the answer given to that principal as well.
 
     Its values are those of `who` and `named`; `recalled` judges what it finds.
     """

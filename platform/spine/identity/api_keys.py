@@ -23,12 +23,13 @@ _NOBODY = hashlib.sha256(b"").hexdigest()
 _CURE = "present `Authorization: Bearer sk.<tenant>.<key_id>.<secret>` (CLI: SPINE_API_KEY); an admin issues keys: `spine keys issue`"
 _LONGEST = timedelta(days=3650)
 
-# `live` and `unmarked` are the database's to say: one clock for all processes.
+# `live` and `unmarked` are the database's to say: one clock for all processes. `is_proved` is for what else one query does for the
+# key's owner and for nobody who only knows the key's id; whether the secret is the right one, `principal_in` judges.
 FIND = """
-    select principal_id, role, actor_type, secret_hash,
-           revoked_at is null and (expires_at is null or expires_at > now()) as live,
+    select principal_id, role, actor_type, secret_hash, live, live and secret_hash = %(key_hash)s as is_proved,
            last_used_at is null or last_used_at < now() - interval '1 hour' as unmarked
-    from api_keys where tenant_id = %(key_tenant)s and key_id = %(key_id)s
+    from api_keys cross join lateral (select revoked_at is null and (expires_at is null or expires_at > now()) as live) lasting
+    where tenant_id = %(key_tenant)s and key_id = %(key_id)s
 """
 """The row of a key, for `principal_in`; whoever asks more than that in one query puts it into theirs. Values: `named`."""
 # Requests of one key come together: whoever finds the row held leaves the mark to the other.
@@ -73,8 +74,8 @@ def principal_of(conn: Connection, presented: str) -> Principal:
 
 def named(presented: str) -> Mapping[str, str]:
     """What `FIND` asks for; nothing is proved by it. Raises NotAuthenticated for what is no key."""
-    tenant_id, key_id, _ = _parts(presented)
-    return {"key_tenant": tenant_id, "key_id": key_id}
+    tenant_id, key_id, secret = _parts(presented)
+    return {"key_tenant": tenant_id, "key_id": key_id, "key_hash": _hashed(secret)}
 
 
 def principal_in(row: Mapping[str, Any] | None, conn: Connection, presented: str) -> Principal:
