@@ -100,6 +100,23 @@ def test_a_last_statement_that_fails_takes_the_transaction_with_it(database: Dat
     assert _kept(database) == ["last"]
 
 
+def test_text_with_a_nul_is_refused_and_not_cut_short(database: Database) -> None:
+    with database.tenant("one") as connection, pytest.raises(psycopg.DataError, match="'k' has a NUL"):
+        at_last(connection, _KEY, {"t": "one", "k": "key\0another"})
+    with pytest.raises(psycopg.DataError, match="'no' has a NUL"), database.asking("one", "select %(no)s as n", {"no": "a\0b"}):
+        pass
+    assert _kept(database) == []
+
+
+def test_text_is_utf8_whatever_the_environment_says(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "latin1")
+    with Database(database.app_url) as elsewhere:
+        with elsewhere.tenant("one") as connection:
+            at_last(connection, _KEY, {"t": "one", "k": "مفتاح Schlüssel"})
+        assert _kept(elsewhere) == ["مفتاح Schlüssel"]
+    assert _kept(database) == ["مفتاح Schlüssel"]
+
+
 def test_a_question_asked_with_the_beginning_is_asked_inside_the_wall(database: Database) -> None:
     for tenant_id in ("one", "two"):
         with database.tenant(tenant_id) as connection:

@@ -86,7 +86,8 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
         open=False,
         timeout=10,
         connection_class=psycopg.Connection[type_of_row],
-        kwargs={"row_factory": dict_row, "autocommit": True},  # transactions are begun by `_begin`, see there
+        # Transactions are begun by `_begin`, and values written by `_spelled_out`, in UTF-8 whatever PGCLIENTENCODING says: see there.
+        kwargs={"row_factory": dict_row, "autocommit": True, "client_encoding": "utf8"},
         configure=(lambda connection: entrust(connection, keyring)) if keyring else None,
     )
 
@@ -138,7 +139,8 @@ def _begin(connection: Connection, tenant_id: str, question: LiteralString, para
 def at_last(connection: Connection, statement: LiteralString, parameters: Mapping[str, str | int]) -> None:
     """Have the transaction end with this statement, in one message with its COMMIT: both take effect, or nothing of the transaction.
 
-    Nothing is sent now; what it raises comes out of the end of `Database.tenant`. Once a transaction; raises RuntimeError the second time.
+    Nothing is sent now; what it raises comes out of the end of `Database.tenant`. Once a transaction; raises RuntimeError the second time,
+    and psycopg.DataError for text with a NUL.
     """
     if connection in _LAST:
         raise RuntimeError("this transaction has a last statement already")
@@ -146,10 +148,21 @@ def at_last(connection: Connection, statement: LiteralString, parameters: Mappin
 
 
 def _spelled_out(connection: Connection, statement: LiteralString, parameters: Mapping[str, str | int]) -> bytes:
-    """With its values quoted by the driver: several statements in one message take no parameters beside them."""
+    """With its values quoted by the driver: several statements in one message take no parameters beside them.
+
+    Raises psycopg.DataError for text with a NUL, as psycopg does for a parameter.
+    """
     quoted = Escaping(connection.pgconn).escape_literal
-    values = {name: quoted(value.encode()).decode() if isinstance(value, str) else str(int(value)) for name, value in parameters.items()}
+    values = {
+        name: quoted(_utf8(name, value)).decode() if isinstance(value, str) else str(int(value)) for name, value in parameters.items()
+    }
     return (statement % values).encode()
+
+
+def _utf8(name: str, text: str) -> bytes:
+    if "\0" in text:  # libpq would end the text there, and say nothing
+        raise psycopg.DataError(f"value {name!r} has a NUL (0x00) in it, which no text of PostgreSQL can hold: take it out")
+    return text.encode()
 
 
 _LAST: "WeakKeyDictionary[psycopg.Connection[Any], bytes]" = WeakKeyDictionary()
