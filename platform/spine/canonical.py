@@ -20,13 +20,18 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # the escape itself, not a backs
 
 
 def canonical(payload: Mapping[str, Any]) -> bytes:
-    """RFC 8785 bytes of a JSON object. Raises InvalidInput for what JSON cannot hold exactly (NaN, big integers, datetimes)."""
+    """RFC 8785 bytes of a JSON object. Raises InvalidInput for what JSON cannot hold exactly (NaN, big integers, datetimes), and for
+    what is nested beyond the interpreter's stack: some hundreds of levels."""
     try:
         if _is_plain(payload):
             return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         return rfc8785.dumps(dict(payload))
     except (rfc8785.CanonicalizationError, TypeError, ValueError) as error:
         raise InvalidInput(f"payload cannot be written as canonical JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidInput(
+            "payload is nested too deeply for canonical JSON: flatten it, or send a reference to the data instead"
+        ) from error
 
 
 def _is_plain(value: Any) -> bool:

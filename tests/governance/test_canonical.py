@@ -43,3 +43,20 @@ def test_numbers_are_spelled_as_the_standard_says(number: float) -> None:
 def test_text_that_is_no_unicode_is_refused() -> None:
     with pytest.raises(InvalidInput, match="canonical JSON"):
         exact_digest({"name": "\ud800"})
+
+
+@pytest.mark.parametrize("leaf", [1, 1e21], ids=["plain", "by the library"])
+@pytest.mark.parametrize("levels", [2_000, 50_000])
+def test_what_is_nested_beyond_the_stack_is_refused_with_the_cure(leaf: float, levels: int) -> None:
+    payload: dict[str, Any] = {"a": leaf}
+    for level in range(levels):
+        payload = {"a": [payload]} if level % 2 else {"a": payload}
+    with pytest.raises(InvalidInput, match=r"nested too deeply.*send a reference"):
+        exact_digest(payload)
+
+
+def test_what_holds_itself_is_refused() -> None:
+    payload: dict[str, Any] = {}
+    payload["a"] = payload
+    with pytest.raises(InvalidInput, match="nested too deeply"):
+        canonical(payload)
