@@ -116,6 +116,23 @@ def test_an_unknown_path_and_a_wrong_method_are_problems_too(door: Door, refused
     assert "POST" in answer.headers["allow"]
 
 
+def test_a_path_beyond_use_is_told_by_its_beginning(door: Door, refused: Refused) -> None:
+    """It is looked through for identities before anybody is known, so how much of it there is must not be the stranger's choice."""
+    segment = "a" * 290
+    for path, told in (
+        (f"/v1/{segment}", f"/v1/{segment}"),
+        (f"/v1/{'ab@cd.ef;' * 1000}", "/v1/…"),
+        (f"/v1/{segment}/9665012345678", f"/v1/{segment}/…"),
+        (f"/v1/{segment}/050/123/4567", f"/v1/{segment}/…"),
+        (f"/{'1' * 400}", "/…"),
+    ):
+        for answer in (door.client.get(path), door.client.put(path)):
+            problem = refused(answer, 404, "no-such-resource", f"{told!r}")
+            assert problem["instance"] == told
+    answer = door.client.delete(f"/v1/events?{'a' * 1000}")
+    assert refused(answer, 405, "method-not-allowed", "'/v1/events'")["instance"] == "/v1/events"
+
+
 def test_a_body_that_is_not_json_is_a_problem_with_the_place(door: Door, refused: Refused) -> None:
     headers = {"Authorization": f"Bearer {door.key('omar')}", "Idempotency-Key": "k", "Content-Type": "application/json"}
     refused(door.client.post("/v1/tasks", content=b'{"automation": ', headers=headers), 400, "invalid-input", "not JSON", "at character")

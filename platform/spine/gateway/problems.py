@@ -25,6 +25,7 @@ from spine.telemetry import current_trace_id
 MEDIA_TYPE = "application/problem+json"
 
 _log = logging.getLogger(__name__)
+_LONGEST_PATH = 300  # characters of a path that are told: every path of ours is shorter, and a stranger's may be 64 KB
 _OUR_FAULT = "something is wrong on our side, and it is on record; give the trace id to whoever runs this gateway"
 _NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
 CODES = {
@@ -55,12 +56,23 @@ def body_of(request: Request, *, code: str, status: int, detail: str, **extensio
         "title": code.replace("-", " ").capitalize(),
         "status": status,
         "detail": redact(detail),
-        "instance": redact(request.url.path),
+        "instance": redact(_shown(request.url.path)),
         "trace_id": current_trace_id(),
         "correlation_id": request.scope.get("state", {}).get("correlation_id"),
         **redacted(extensions),
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _shown(path: str) -> str:
+    """The path, or its beginning by whole segments. What is cut may be a number in groups, so groups before the cut go too:
+    half a number is not recognised as one."""
+    if len(path) <= _LONGEST_PATH:
+        return path
+    segments = path[:_LONGEST_PATH].split("/")[:-1]
+    while len(segments) > 1 and not any(character.isalpha() for character in segments[-1]):
+        segments.pop()
+    return "/".join([*segments, "…"])
 
 
 def install(app: FastAPI) -> None:
@@ -130,8 +142,8 @@ def _of_http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # the framework names the methods of one route, and a path may have several
         allowed = headers["Allow"] = ", ".join(_methods_of(request)) or headers.get("Allow", "")
     detail = {
-        404: f"there is nothing at {request.url.path!r}: /docs shows what there is",
-        405: f"{request.method} is not for {request.url.path!r}" + (f": it takes {allowed}" if allowed else ""),
+        404: f"there is nothing at {_shown(request.url.path)!r}: /docs shows what there is",
+        405: f"{request.method} is not for {_shown(request.url.path)!r}" + (f": it takes {allowed}" if allowed else ""),
         413: "the body is larger than this gateway takes: send a reference to the data instead",
     }.get(error.status_code, str(error.detail))
     return problem(request, code=code, status=error.status_code, detail=detail, headers=headers)
