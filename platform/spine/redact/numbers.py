@@ -11,15 +11,19 @@ _CODE = re.compile(r"966|971|965|973|974|968|962|964|967")
 _COUNTRY = re.compile(rf"(?:{_CODE.pattern})\d{{7,10}}")
 
 # What names a record, a time or an amount is blanked first; in what is left, a run is digits with separators between.
+# A hyphen behind an id goes on with it; behind a date it only parts the date from what follows, and is blanked with it.
 _RECORD = re.compile(
     r"""(?ix) (?=[0-9a-fs]) (?:
       (?<!\w) 00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2} (?!\w)
     | (?<!\w) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} (?!\w)
     | (?<!\w) sha\d+:[0-9a-f]{16,} (?!\w)
     | (?<!\w) (?=\d*[a-f]) [0-9a-f]{16,} (?!\w)
-    | (?<!\d) \d{4}-\d\d-\d\d (?: [T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? (?:Z|[+-]\d\d:?\d\d)? )? (?!\d)
-    | (?<![\d/+]) (?:1[34]|19|2\d)\d\d/(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]) (?![\d/])
-    | (?<!\d) \d{1,2}([-/.])\d{1,2}\1\d{4} (?:[ T]\d\d:\d\d(?::\d\d)?)? (?!\d)
+    | (?:
+        (?<!\d) \d{4}-\d\d-\d\d
+          (?: [T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)? (?:Z|[+-]\d\d:?\d\d)? | (?:-[0-5]\d){3}(?:-\d{3}|-\d{6})? )? (?!\d)
+      | (?<![\d/+]) (?:1[34]|19|2\d)\d\d/(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]) (?![\d/])
+      | (?<!\d) \d{1,2}([-/.])\d{1,2}\1\d{4} (?:[ T]\d\d:\d\d(?::\d\d)?)? (?!\d)
+      ) (?: [ \t().-]{0,2}-(?=[+(]{0,2}\d) )?
     | (?<![\w.,+-]) \d{1,9}(?:,\d{3})*\.\d{1,2} (?![\w.,]\d|\w)
     )
     """
@@ -95,7 +99,7 @@ def _telephone(run: str, groups: list[tuple[int, int]], index: int, *, is_said: 
     begins = start
     while begins and run[begins - 1] in "+(":
         begins -= 1
-    has_plus = "+" in run[begins:start]
+    has_plus = "+" in run[begins:start] and run[start] != "0"  # no country's code begins with it: that plus joins, or is a slip
     if ")" not in run[start : groups[min(index + 1, len(groups) - 1)][0]]:  # the bracket is the sentence's, not the number's
         begins = run.index("+", begins) if has_plus else start
     for _, end in reversed(groups[index : index + 6]):
@@ -109,7 +113,7 @@ def _telephone(run: str, groups: list[tuple[int, int]], index: int, *, is_said: 
         elif _COUNTRY.fullmatch(digits) and _is_telephone("+" + digits, ("SA",)):
             is_one = True
         else:
-            is_one = (is_said or (digits[0] == "0" and groups[index][1] - start > 1)) and _is_telephone(run[begins:end], _REGIONS)
+            is_one = (is_said or (digits[0] == "0" and groups[index][1] - start > 1)) and _is_telephone(run[start:end], _REGIONS)
         if is_one:
             return begins, end
     return None
