@@ -4,14 +4,20 @@ import re
 import string
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spine.redact import findings, redact, redact_reference, redacted
+from spine.redact import Finding, findings, redact, redact_reference, redacted
+from spine.redact.detect import _first_come
 from tests.redact.identities import CARDS, IDS, JWTS, MOBILES_IN_GROUPS, PASSWORD, PLANTED, REGISTRATIONS, arabic, in_fours
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 # Text around what is planted: words, ids and punctuation. A digit or a letter glued to a number makes another thing of it.
 _BETWEEN = st.sampled_from([" ", "\n", "\t", ", ", ": ", "=", ' "', "' ", " (", "; ", " <", " | "])
@@ -232,6 +238,41 @@ def test_an_identifier_keeps_its_digits_and_loses_an_address() -> None:
 )
 def test_a_long_text_takes_time_in_proportion(text: str) -> None:
     redact(text)  # pytest's own time limit is the assertion: a quadratic scan of these takes minutes
+
+
+def _lines_run(text: str) -> int:
+    """How many lines of ours run to find what is in the text: what grows here grows as the work does, on any machine."""
+    count, before = 0, sys.gettrace()
+
+    def look(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        nonlocal count
+        count += event == "line"
+        return look if frame.f_globals.get("__name__", "").startswith("spine.redact") else None
+
+    sys.settrace(look)
+    try:
+        findings(text)
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("written", ["ab@cd.ef;", "sk.t1.abcdef123456.aaaabbbbcccc ", "4111111111111111, "])
+def test_what_is_found_is_not_compared_with_all_that_was_found_before(written: str) -> None:
+    """A path of 62 KB full of addresses kept a gateway busy for five seconds, before it knew who asked."""
+    assert len(findings(written * 400)) == 400
+    assert _lines_run(written * 400) < 5 * _lines_run(written * 100)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12), st.sampled_from(["secret", "email", "phone"])), max_size=30))
+def test_of_what_overlaps_the_first_stays(drawn: list[tuple[int, int, str]]) -> None:
+    candidates = [(start, start + length, kind) for start, length, kind in drawn]
+    expected: list[Finding] = []
+    for start, end, kind in candidates:
+        if all(end <= one.start or one.end <= start for one in expected):
+            expected.append(Finding(start, end, kind))
+    assert list(_first_come(candidates, 60)) == expected
 
 
 def test_importing_redaction_loads_no_library_and_a_clean_text_needs_none() -> None:
