@@ -129,8 +129,10 @@
     // Only while somebody looks: browsers open six connections to one host, so the seventh open tab would wait for ever.
     let stream = null;
     let known = null;
+    let unsure = false; // turned away from before it was told how things stood: it cannot know what it missed, so it looks
     const hear = (event) => {
-      if (known !== null && event.data !== known) refresh().catch(() => {});
+      if (unsure || (known !== null && event.data !== known)) refresh().catch(() => {});
+      unsure = false;
       known = event.data;
     };
     const listen = () => {
@@ -139,7 +141,7 @@
       stream.addEventListener("changed", hear);
       stream.addEventListener("ended", () => stream.close());
     };
-    const hush = () => { stream?.close(); stream = null; };
+    const hush = () => { stream?.close(); stream = null; unsure ||= known === null; };
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) return hush();
       if (!stream) listen();
