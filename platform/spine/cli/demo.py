@@ -60,7 +60,7 @@ async def _perform(home: Path, crm: Path | None, *, keep: bool, rate: float | No
     export = _export_in_fresh_home(home, crm)
     morning = datetime.now(ZoneInfo("Asia/Riyadh")).replace(hour=9, minute=0, second=0, microsecond=0)
     sunday = morning + timedelta(days=(6 - morning.weekday()) % 7)  # the working week starts on Sunday
-    environment = {"SPINE_CLOCK": f"{sunday.isoformat()}@{rate or pace():g}", "SPINE_CRM_EXPORT": str(export)}
+    environment = {"SPINE_CLOCK": f"{sunday.isoformat()}@{pace() if rate is None else rate:g}", "SPINE_CRM_EXPORT": str(export)}
     options = Options(ports=ports, providers=True, environment=environment)
     async with Stack.start(home, options, report=_reporter(console)) as stack:
         settings = Settings.load(home=home)
