@@ -28,6 +28,24 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Another clock at one moment: for what has to be one moment from its first question to its last write."""
+
+    clock: Clock
+    moment: datetime
+
+    @classmethod
+    def of(cls, clock: Clock) -> Self:
+        return cls(clock, clock.now())
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def real(self, business: timedelta) -> timedelta:
+        return self.clock.real(business)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusinessClock:
     """`now = business_anchor + (real_now - real_anchor) * rate`; rate 1 with equal anchors is the real clock."""

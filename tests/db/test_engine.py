@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from spine.db import Database, at_last, head_revision, migrate, revision_of
+from spine.db import Database, Question, answer_to, at_last, head_revision, migrate, revision_of
 from spine.errors import Misconfigured, TenantMismatch
 from spine.stack.postgres import EmbeddedPostgres
 
@@ -93,17 +93,37 @@ def test_a_last_statement_that_fails_takes_the_transaction_with_it(database: Dat
     with pytest.raises(psycopg.errors.UniqueViolation):
         twice()
     assert _kept(database) == []
+
+
+_GONE = "update api_keys set key_id = 'renamed' where key_id = %(k)s"
+
+
+def test_several_last_statements_run_in_their_order_and_together(database: Database) -> None:
     with database.tenant("one") as connection:
+        at_last(connection, _KEY, {"t": "one", "k": "last but one"})
+        at_last(connection, _GONE, {"k": "last but one"})
         at_last(connection, _KEY, {"t": "one", "k": "last"})
-        with pytest.raises(RuntimeError, match="a last statement already"):
-            at_last(connection, _KEY, {"t": "one", "k": "second last"})
-    assert _kept(database) == ["last"]
+    assert _kept(database) == ["last", "renamed"]
+
+    def fails() -> None:
+        with database.tenant("one") as connection:
+            at_last(connection, _KEY, {"t": "one", "k": "another"})
+            at_last(connection, _KEY, {"t": "one", "k": "last"})
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        fails()
+    assert _kept(database) == ["last", "renamed"]
+
+
+def test_a_connection_of_no_transaction_has_no_end(database: Database) -> None:
+    with psycopg.connect(database.app_url) as connection, pytest.raises(RuntimeError, match="execute it instead"):
+        at_last(connection, _KEY, {"t": "one", "k": "last"})
 
 
 def test_text_with_a_nul_is_refused_and_not_cut_short(database: Database) -> None:
     with database.tenant("one") as connection, pytest.raises(psycopg.DataError, match="'k' has a NUL"):
         at_last(connection, _KEY, {"t": "one", "k": "key\0another"})
-    with pytest.raises(psycopg.DataError, match="'no' has a NUL"), database.asking("one", "select %(no)s as n", {"no": "a\0b"}):
+    with pytest.raises(psycopg.DataError, match="'no' has a NUL"), database.asking("one", Question("select %(no)s as n", {"no": "a\0b"})):
         pass
     assert _kept(database) == []
 
@@ -121,5 +141,67 @@ def test_a_question_asked_with_the_beginning_is_asked_inside_the_wall(database: 
     for tenant_id in ("one", "two"):
         with database.tenant(tenant_id) as connection:
             connection.execute(_KEY, {"t": tenant_id, "k": tenant_id})
-    with database.asking("one", "select count(*) as n, max(key_id) as key from api_keys where key_id <> %(no)s", {"no": "'"}) as (_, row):
+    asked = Question("select count(*) as n, max(key_id) as key from api_keys where key_id <> %(no)s", {"no": "'"})
+    with database.asking("one", asked) as (_, row):
         assert row == {"n": 1, "key": "one"}
+
+
+_COUNT = "select count(*) as n from contacts where contact_id <> %(no)s"
+_NEW = "insert into contacts (tenant_id, contact_id, account) values ('one', %s, 'A')"
+
+
+def _keys(but: str = "") -> Question:
+    return Question("select count(*) as keys from api_keys where key_id <> %(key)s", {"key": but})
+
+
+def test_what_was_asked_ahead_is_answered_as_it_stood_and_anything_else_now(database: Database) -> None:
+    count, other = Question(_COUNT, {"no": "contact/x"}), Question(_COUNT, {"no": "contact/a"})
+    with database.asking("one", _keys(), ahead=count) as (connection, row):
+        assert row == {"keys": 0, "n": 0}
+        connection.execute(_NEW, ("contact/a",))
+        assert answer_to(connection, count) == row
+        assert (answer_to(connection, other), answer_to(connection, _keys())) == ({"n": 0}, {"keys": 0})
+    with database.tenant("one") as connection:
+        assert answer_to(connection, count) == {"n": 1}, "the answer was the earlier transaction's"
+    with database.asking("one", None, ahead=count) as (_, row):
+        assert row is None
+
+
+def test_a_question_without_a_row_takes_none_from_the_one_asked_ahead(database: Database) -> None:
+    nobody = Question("select key_id from api_keys where key_id = %(key)s", {"key": "k"})
+    count = Question(_COUNT, {"no": "contact/x"})
+    with database.asking("one", nobody, ahead=count) as (connection, row):
+        assert (row, answer_to(connection, count)) == (None, {"n": 0})
+
+
+def test_two_questions_do_not_mix_up_their_values() -> None:
+    with pytest.raises(ValueError, match="'no'"):
+        Question(_COUNT, {"no": "a"}).beside(Question(_COUNT, {"no": "b"}))
+
+
+def test_a_statement_is_prepared_once_a_connection(database: Database) -> None:
+    with database.tenant("one") as connection:
+        for key in ("a", "b"):
+            answer_to(connection, _keys(key))
+        prepared = connection.execute("select statement from pg_prepared_statements where name like 'spine_%'").fetchall()
+    assert len(prepared) == 1
+    assert "select count(*) as keys" in prepared[0]["statement"]
+
+
+def test_a_question_that_cannot_be_asked_is_told_by_the_server_and_harms_no_later_one(database: Database) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable), database.asking("one", Question("select 1 from nowhere", {})):
+        pass
+    with database.asking("one", _keys()) as (_, row):
+        assert row == {"keys": 0}
+
+
+def test_a_connection_lost_under_a_question_is_an_operational_error(database: Database) -> None:
+    def asks_a_dead_server() -> None:
+        with database.tenant("one") as connection:
+            with psycopg.connect(database.app_url, autocommit=True) as killer:
+                killer.execute(KILL_OTHERS + " and pid <> pg_backend_pid()")
+            answer_to(connection, _keys())
+
+    with pytest.raises(psycopg.OperationalError):
+        asks_a_dead_server()
+    assert _tenant_seen(database, "one") == "one"

@@ -12,7 +12,7 @@ from typing import Any, LiteralString
 
 from opentelemetry import trace
 from psycopg import sql
-from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from shared.events import ActorType, Severity
 from spine.db import Connection
@@ -109,8 +109,8 @@ def record_all(conn: Connection, entries: Sequence[Entry], *, tenant_id: str, no
         conn.execute(_INSERT, (written(entries, tenant_id=tenant_id, now=now),))
 
 
-def written(entries: Sequence[Entry], *, tenant_id: str, now: datetime) -> Jsonb:
-    """The rows as `insert_from` takes them, redacted; nothing is written yet."""
+def written(entries: Sequence[Entry], *, tenant_id: str, now: datetime) -> str:
+    """The rows as `insert_from` takes them, redacted, in JSON; nothing is written yet."""
     span = trace.get_current_span().get_span_context()
     trace_id = trace.format_trace_id(span.trace_id) if span.is_valid else None
     span_id = trace.format_span_id(span.span_id) if span.is_valid else None
@@ -133,7 +133,7 @@ def written(entries: Sequence[Entry], *, tenant_id: str, now: datetime) -> Jsonb
         }
         for entry in entries
     ]
-    return Jsonb(made)
+    return to_json(made).decode()
 
 
 def insert_from(given: LiteralString, *, where: LiteralString = "") -> sql.Composed:

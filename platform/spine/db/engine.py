@@ -1,26 +1,24 @@
 """Pools of psycopg 3 connections for the two roles that run, made at first use and never at import."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, LiteralString, Self
 from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import Escaping
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
+from spine.db.messages import Question, Values, call, row_of, send
 from spine.errors import Misconfigured, TenantMismatch
 from spine.keyring import Keyring, entrust
 from spine.settings import Settings
 
 type_of_row = dict[str, Any]
 Connection = psycopg.Connection[type_of_row]
-
-_NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 
 class Database:
@@ -45,17 +43,20 @@ class Database:
     @contextmanager
     def tenant(self, tenant_id: str) -> Iterator[Connection]:
         """One transaction inside `tenant_id`'s wall. Raises TenantMismatch for an empty tenant: nobody's rows are anyone's."""
-        with self.asking(tenant_id, "") as (connection, _):
+        with self.asking(tenant_id, None) as (connection, _):
             yield connection
 
     @contextmanager
     def asking(
-        self, tenant_id: str, question: LiteralString, parameters: Mapping[str, str | int] = _NOTHING
+        self, tenant_id: str, question: Question | None, ahead: Question | None = None
     ) -> Iterator[tuple[Connection, type_of_row | None]]:
-        """As `tenant`, with the first row that answers a query: it travels with the beginning and costs no round trip of its own."""
+        """As `tenant`, with the first row that answers a question: it travels with the beginning and costs no round trip of its own.
+
+        So does what is asked `ahead`, one row: `answer_to` gives it to whoever asks for it in this transaction.
+        """
         if not tenant_id.strip():
             raise TenantMismatch("no tenant was given: every read and write belongs to one")
-        with _transaction(self._app, tenant_id, question, parameters) as begun:
+        with _transaction(self._app, tenant_id, question, ahead) as begun:
             yield begun
 
     @contextmanager
@@ -86,15 +87,28 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
         open=False,
         timeout=10,
         connection_class=psycopg.Connection[type_of_row],
-        # Transactions are begun by `_begin`, and values written by `_spelled_out`, in UTF-8 whatever PGCLIENTENCODING says: see there.
+        # Transactions are begun by `_begin`, and values written by `messages.call`, in UTF-8 whatever PGCLIENTENCODING says: see there.
         kwargs={"row_factory": dict_row, "autocommit": True, "client_encoding": "utf8"},
         configure=(lambda connection: entrust(connection, keyring)) if keyring else None,
     )
 
 
+@dataclass(slots=True)
+class _Open:
+    """What this process knows of a transaction that it has begun."""
+
+    wall: str
+    ahead: Question | None = None
+    answer: type_of_row | None = None
+    last: list[bytes] = field(default_factory=list)
+
+
+_OPEN: "WeakKeyDictionary[psycopg.Connection[Any], _Open]" = WeakKeyDictionary()
+
+
 @contextmanager
 def _transaction(
-    pool: ConnectionPool[Connection], tenant_id: str, question: LiteralString = "", parameters: Mapping[str, str | int] = _NOTHING
+    pool: ConnectionPool[Connection], tenant_id: str, question: Question | None = None, ahead: Question | None = None
 ) -> Iterator[tuple[Connection, type_of_row | None]]:
     """A transaction inside a wall, on a connection that answered its beginning: that statement is the liveness check too."""
     if pool.closed:
@@ -102,70 +116,60 @@ def _transaction(
     connection = pool.getconn()
     try:
         try:
-            answer = _begin(connection, tenant_id, question, parameters)
+            answer = _begin(connection, tenant_id, question, ahead)
         except psycopg.OperationalError:
             # Nothing was done on it yet. Connections die together, when the server restarts; the pool by itself would find
             # them one at a time, doubling its wait at each.
             pool.putconn(connection)
             pool.check()
             connection = pool.getconn()
-            answer = _begin(connection, tenant_id, question, parameters)
+            answer = _begin(connection, tenant_id, question, ahead)
         with connection:  # commits or rolls back; a pooled connection stays open
             yield connection, answer
-            if (last := _LAST.pop(connection, None)) is not None:
-                connection.execute(last, prepare=False)
+            if last := _OPEN[connection].last:
+                send(connection, b"; ".join([*last, b"commit"]))
     finally:
-        _LAST.pop(connection, None)
+        _OPEN.pop(connection, None)
         pool.putconn(connection)
 
 
-def _begin(connection: Connection, tenant_id: str, question: LiteralString, parameters: Mapping[str, str | int]) -> type_of_row | None:
+def _begin(connection: Connection, tenant_id: str, question: Question | None, ahead: Question | None) -> type_of_row | None:
     """BEGIN and the wall in one message: psycopg's own BEGIN would be a round trip of its own, in every transaction there is.
 
     Rollback is psycopg's, and so is the commit but for `at_last`: they go by the state that the server reports.
     """
-    if not question:
-        connection.execute(_beginning(tenant_id), prepare=False)
-        _WALLS[connection] = tenant_id
+    asked = question.beside(ahead) if question else ahead
+    message = [_beginning(tenant_id)] if asked is None else [_beginning(tenant_id), call(connection, asked)]
+    result = send(connection, b"; ".join(message))
+    _OPEN[connection] = opened = _Open(tenant_id)
+    if asked is None:
         return None
-    asked = _spelled_out(connection, question, parameters)
-    cursor = connection.execute(_beginning(tenant_id) + b"; " + asked, prepare=False)
-    _WALLS[connection] = tenant_id
-    while cursor.nextset():
-        pass
-    return cursor.fetchone()
+    row = row_of(connection, result)
+    if row is not None:
+        opened.ahead, opened.answer = ahead, row
+    return row if question else None
 
 
-def at_last(connection: Connection, statement: LiteralString, parameters: Mapping[str, str | int]) -> None:
-    """Have the transaction end with this statement, in one message with its COMMIT: both take effect, or nothing of the transaction.
+def answer_to(connection: Connection, question: Question) -> type_of_row | None:
+    """The first row that answers a question: the one that came with the transaction's beginning, where it was asked ahead; else asked now.
 
-    Nothing is sent now; what it raises comes out of the end of `Database.tenant`. Once a transaction; raises RuntimeError the second time,
-    and psycopg.DataError for text with a NUL.
+    What was asked ahead is as it stood at the beginning.
     """
-    if connection in _LAST:
-        raise RuntimeError("this transaction has a last statement already")
-    _LAST[connection] = _spelled_out(connection, statement, parameters) + b"; commit"
+    opened = _OPEN.get(connection)
+    if opened is not None and opened.answer is not None and opened.ahead == question:
+        return opened.answer
+    return row_of(connection, send(connection, call(connection, question)))
 
 
-def _spelled_out(connection: Connection, statement: LiteralString, parameters: Mapping[str, str | int]) -> bytes:
-    """With its values quoted by the driver: several statements in one message take no parameters beside them.
+def at_last(connection: Connection, statement: LiteralString, values: Values) -> None:
+    """Have the transaction end with this statement, after others left for its end, in one message with its COMMIT: all take effect, or
+    nothing of the transaction.
 
-    Raises psycopg.DataError for text with a NUL, as psycopg does for a parameter.
+    It does not run now; what it raises comes out of the end of `Database.tenant`. Raises psycopg.DataError for text with a NUL.
     """
-    quoted = Escaping(connection.pgconn).escape_literal
-    values = {
-        name: quoted(_utf8(name, value)).decode() if isinstance(value, str) else str(int(value)) for name, value in parameters.items()
-    }
-    return (statement % values).encode()
-
-
-def _utf8(name: str, text: str) -> bytes:
-    if "\0" in text:  # libpq would end the text there, and say nothing
-        raise psycopg.DataError(f"value {name!r} has a NUL (0x00) in it, which no text of PostgreSQL can hold: take it out")
-    return text.encode()
-
-
-_LAST: "WeakKeyDictionary[psycopg.Connection[Any], bytes]" = WeakKeyDictionary()
+    if (opened := _OPEN.get(connection)) is None:
+        raise RuntimeError("only a transaction of Database has an end to leave a statement for: execute it instead")
+    opened.last.append(call(connection, Question(statement, values)))
 
 
 @lru_cache(maxsize=1024)
@@ -173,12 +177,9 @@ def _beginning(tenant_id: str) -> bytes:
     return sql.SQL("begin; select set_config('spine.tenant_id', {}, true)").format(sql.Literal(tenant_id)).as_bytes()
 
 
-_WALLS: "WeakKeyDictionary[psycopg.Connection[Any], str]" = WeakKeyDictionary()
-
-
 def wall_of(connection: Connection) -> str:
     """The tenant inside whose wall a transaction runs, as the database itself has it; "" for none."""
-    if (known := _WALLS.get(connection)) is not None:
-        return known
+    if (known := _OPEN.get(connection)) is not None:
+        return known.wall
     row = connection.execute("select current_setting('spine.tenant_id', true) as tenant_id").fetchone()
     return (row or {}).get("tenant_id") or ""

@@ -15,7 +15,7 @@ from spine.audit import Actor
 from spine.db import Connection
 from spine.errors import ApprovalRefused, NotAllowed, NotAuthenticated, PolicyDenied, SpineError, TenantMismatch
 from spine.gateway import idempotency, problems
-from spine.gateway.credentials import proving, refuse_other_tenant
+from spine.gateway.credentials import Ahead, proving, refuse_other_tenant
 from spine.gateway.idempotency import Answer
 from spine.gateway.services import Services
 from spine.identity import Principal, Role
@@ -70,14 +70,22 @@ class Visit:
         with self._work(needed, "", {}) as (work, _):
             yield work
 
-    def once(self, needed: Role, body: Mapping[str, Any], do: Callable[[Work], Answer], refused: Refused | None = None) -> Answer:
+    def once(
+        self,
+        needed: Role,
+        body: Mapping[str, Any],
+        do: Callable[[Work], Answer],
+        refused: Refused | None = None,
+        ahead: Ahead | None = None,
+    ) -> Answer:
         """Do it under the request's idempotency key, or give the answer given before. Commits before it returns.
 
+        What the work will ask first may be asked `ahead`, with the transaction's beginning.
         `refused` is told of a NotAllowed or ApprovalRefused once the transaction is gone, to put it on record; it is raised all the same.
         """
         key = idempotency.read_key(self._request.headers.get(idempotency.HEADER))
         mark = idempotency.fingerprint(self._request.method, self._request.url.path, body)
-        with idempotency.one_answer_each(key), self._work(needed, key, body, refused) as (work, found):
+        with idempotency.one_answer_each(key), self._work(needed, key, body, refused, ahead) as (work, found):
             if (known := idempotency.recalled(found, key=key, fingerprint=mark)) is not None:
                 return known
             answer = do(work)
@@ -86,12 +94,12 @@ class Visit:
 
     @contextmanager
     def _work(
-        self, needed: Role, call_id: str, body: Mapping[str, Any], refused: Refused | None = None
+        self, needed: Role, call_id: str, body: Mapping[str, Any], refused: Refused | None = None, ahead: Ahead | None = None
     ) -> Iterator[tuple[Work, Mapping[str, Any] | None]]:
         """The work, and what was found of the call."""
         principal: Principal | None = None
         try:
-            with proving(self.services, self._request, self._presented, call_id) as (conn, principal, found):
+            with proving(self.services, self._request, self._presented, call_id, ahead) as (conn, principal, found):
                 refuse_other_tenant(principal, self._request, body)
                 principal.require(needed)
                 work = Work(

@@ -1,13 +1,13 @@
 """What a request presents, and who that proves: an API key in its tenant's transaction, or a token of the identity provider before it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString, NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import Request
 
 from spine import identity
-from spine.db import Connection
+from spine.db import Connection, Question
 from spine.errors import NotAuthenticated, TenantMismatch
 from spine.gateway import idempotency
 from spine.gateway.services import Services
@@ -15,8 +15,10 @@ from spine.identity import Principal, is_api_key, tenant_of
 
 TENANT_HEADER = "x-tenant-id"
 _TENANT_NAMES = ("tenant_id", "tenantid", "tenantId")
-_KEY_AND_CALL = idempotency.recalling(identity.FIND)
 _CROSS_TENANT = "cross_tenant_context"  # the seeds' flag for "look beyond the tenant": there is no such thing (domain.md §5)
+
+Ahead = Callable[[str], Question]
+"""What the work of a request will ask, given its tenant."""
 
 
 class Proved(NamedTuple):
@@ -27,10 +29,10 @@ class Proved(NamedTuple):
 
 
 @contextmanager
-def proving(services: Services, request: Request, presented: str, call_id: str) -> Iterator[Proved]:
+def proving(services: Services, request: Request, presented: str, call_id: str, ahead: Ahead | None = None) -> Iterator[Proved]:
     """One transaction inside the tenant that the credential itself names, and whoever it proves; `call_id` is "" for reads.
 
-    Who it is and what is known of the call come with the transaction's beginning: of seven round trips these were two.
+    Who it is, what is known of the call, and what is asked `ahead` for the work come with the transaction's beginning.
 
     A token is verified before the transaction is open: its issuer may have to be asked for keys, and nothing waits for others while
     it holds a transaction. Raises NotAuthenticated, ProviderUnavailable (the issuer is away) and RateLimited.
@@ -45,7 +47,8 @@ def proving(services: Services, request: Request, presented: str, call_id: str) 
         _failed(services, whose, address)
         raise
     tenant_id = known.tenant_id if known else tenant_id
-    with services.database.asking(tenant_id, *_question(known, presented, tenant_id, call_id)) as (conn, found):
+    asked = _question(known, presented, tenant_id, call_id)
+    with services.database.asking(tenant_id, asked, ahead(tenant_id) if ahead else None) as (conn, found):
         try:
             principal = known or identity.principal_in(found, conn, presented)
         except NotAuthenticated:
@@ -56,11 +59,11 @@ def proving(services: Services, request: Request, presented: str, call_id: str) 
         yield Proved(conn, principal, found)
 
 
-def _question(known: Principal | None, presented: str, tenant_id: str, call_id: str) -> tuple[LiteralString, Mapping[str, str]]:
-    call = idempotency.named(tenant_id=tenant_id, key=call_id) if call_id else {}
-    if known is None:
-        return _KEY_AND_CALL if call else identity.FIND, {**identity.named(presented), **call}
-    return (idempotency.RECALL, {**call, "principal": known.id}) if call else ("", {})
+def _question(known: Principal | None, presented: str, tenant_id: str, call_id: str) -> Question | None:
+    if not call_id:
+        return None if known else identity.whose(presented)
+    who = idempotency.proved(known.id) if known else identity.whose(presented)
+    return idempotency.recalling(who, tenant_id=tenant_id, key=call_id)
 
 
 def refuse_other_tenant(principal: Principal, request: Request, body: Mapping[str, Any]) -> None:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, LiteralString
 
 from psycopg.errors import UniqueViolation
+from pydantic_core import to_json
 
-from spine.db import Connection, at_last
+from spine.db import Connection, Question, answer_to, at_last
 from spine.errors import CallInProgress, IdempotencyConflict, InvalidInput
 
 HEADER = "Idempotency-Key"
@@ -53,7 +55,7 @@ def fingerprint(method: str, path: str, body: Mapping[str, Any]) -> str:
 # The lock and the look in one round trip. The look sees what was committed when the statement began, so a call that ended between
 # that and the lock is not seen; then `remember` finds its answer in the way, and nothing of the second one remains. Who has not proved
 # to be the principal takes no lock: with a wrong secret, anybody could hold up the calls of the key's owner.
-_RECALL = """
+_RECALL: LiteralString = """
 select who.*, held.mine, called.fingerprint, called.status, called.body
 from ({who}) who
 cross join lateral (
@@ -64,19 +66,24 @@ cross join lateral (
 left join idempotent_calls called
 on called.tenant_id = %(call_tenant)s and called.principal_id = who.principal_id and called.idempotency_key = %(call_key)s
 """
-RECALL = _RECALL.replace("{who}", "select %(principal)s::text as principal_id, true as is_proved")
 
 
-def recalling(who: LiteralString) -> LiteralString:
-    """A query for a principal, whose rows have `principal_id` and `is_proved`, that looks for the answer given to that principal as well.
+def proved(principal_id: str) -> Question:
+    """Who calls, for `recalling`, where that is known already."""
+    return Question("select %(principal)s::text as principal_id, true as is_proved", {"principal": principal_id})
 
-    Its values are those of `who` and `named`; `recalled` judges what it finds.
+
+def recalling(who: Question, *, tenant_id: str, key: str) -> Question:
+    """A question for a principal, whose row has `principal_id` and `is_proved`, that looks for the answer given to that principal as well.
+
+    `recalled` judges what it finds.
     """
+    return Question(_recalling(who.statement), {**who.values, "call_tenant": tenant_id, "call_key": key})
+
+
+@lru_cache(maxsize=8)
+def _recalling(who: LiteralString) -> LiteralString:
     return _RECALL.replace("{who}", who)
-
-
-def named(*, tenant_id: str, key: str) -> Mapping[str, str]:
-    return {"call_tenant": tenant_id, "call_key": key}
 
 
 def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> Answer | None:
@@ -84,8 +91,8 @@ def recall(conn: Connection, *, tenant_id: str, principal_id: str, key: str, fin
 
     Raises IdempotencyConflict and CallInProgress.
     """
-    row = conn.execute(RECALL, {**named(tenant_id=tenant_id, key=key), "principal": principal_id}).fetchone()
-    return recalled(row, key=key, fingerprint=fingerprint)
+    asked = recalling(proved(principal_id), tenant_id=tenant_id, key=key)
+    return recalled(answer_to(conn, asked), key=key, fingerprint=fingerprint)
 
 
 def recalled(row: Mapping[str, Any] | None, *, key: str, fingerprint: str) -> Answer | None:
@@ -107,7 +114,7 @@ values (%(tenant)s, %(principal)s, %(key)s, %(fingerprint)s, %(status)s, %(body)
 
 def remember(conn: Connection, answer: Answer, *, tenant_id: str, principal_id: str, key: str, fingerprint: str) -> None:
     """Keep an answer with the end of the transaction of the work it answers for; inside `one_answer_each`."""
-    body = json.dumps({"headers": dict(answer.headers), "body": dict(answer.body)})
+    body = to_json({"headers": dict(answer.headers), "body": dict(answer.body)}).decode()
     whose = {"tenant": tenant_id, "principal": principal_id, "key": key, "fingerprint": fingerprint}
     at_last(conn, _REMEMBER, {**whose, "status": answer.status, "body": body})
 

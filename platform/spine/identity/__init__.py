@@ -5,7 +5,6 @@ Two credentials give the same `Principal`: an API key (`api_keys`), and a bearer
 """
 
 from spine.identity.api_keys import (
-    FIND,
     KeyRecord,
     authenticate,
     ensure_development_keys,
@@ -13,17 +12,16 @@ from spine.identity.api_keys import (
     issue_first_key,
     issue_key,
     list_keys,
-    named,
     principal_in,
     principal_of,
     revoke_key,
     rotate_key,
     tenant_of,
+    whose,
 )
 from spine.identity.principals import Principal, Role, is_person, is_tenant
 
 __all__ = [
-    "FIND",
     "KeyRecord",
     "Principal",
     "Role",
@@ -35,10 +33,10 @@ __all__ = [
     "issue_first_key",
     "issue_key",
     "list_keys",
-    "named",
     "principal_in",
     "principal_of",
     "revoke_key",
     "rotate_key",
     "tenant_of",
+    "whose",
 ]

@@ -12,10 +12,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 from shared.events import ActorType
-from spine.db import Connection, Database
+from spine.db import Connection, Database, Question, answer_to
 from spine.errors import Conflict, InvalidInput, NotAuthenticated, NotFound
 from spine.identity.principals import Principal, Role, is_person, is_tenant
 
@@ -25,13 +25,12 @@ _LONGEST = timedelta(days=3650)
 
 # `live` and `unmarked` are the database's to say: one clock for all processes. `is_proved` is for what else one query does for the
 # key's owner and for nobody who only knows the key's id; whether the secret is the right one, `principal_in` judges.
-FIND = """
+_FIND: LiteralString = """
     select principal_id, role, actor_type, secret_hash, live, live and secret_hash = %(key_hash)s as is_proved,
            last_used_at is null or last_used_at < now() - interval '1 hour' as unmarked
     from api_keys cross join lateral (select revoked_at is null and (expires_at is null or expires_at > now()) as live) lasting
     where tenant_id = %(key_tenant)s and key_id = %(key_id)s
 """
-"""The row of a key, for `principal_in`; whoever asks more than that in one query puts it into theirs. Values: `named`."""
 # Requests of one key come together: whoever finds the row held leaves the mark to the other.
 _MARK = """
     update api_keys set last_used_at = now() where (tenant_id, key_id) in
@@ -69,17 +68,17 @@ def principal_of(conn: Connection, presented: str) -> Principal:
     Raises NotAuthenticated, in the same words for an unknown key, a wrong secret, a revoked and an expired key: a guess learns
     nothing. Revoking and expiring hold from the next request on.
     """
-    return principal_in(conn.execute(FIND, named(presented)).fetchone(), conn, presented)
+    return principal_in(answer_to(conn, whose(presented)), conn, presented)
 
 
-def named(presented: str) -> Mapping[str, str]:
-    """What `FIND` asks for; nothing is proved by it. Raises NotAuthenticated for what is no key."""
+def whose(presented: str) -> Question:
+    """The question for a key's row, which `principal_in` judges; nothing is proved by it. Raises NotAuthenticated for what is no key."""
     tenant_id, key_id, secret = _parts(presented)
-    return {"key_tenant": tenant_id, "key_id": key_id, "key_hash": _hashed(secret)}
+    return Question(_FIND, {"key_tenant": tenant_id, "key_id": key_id, "key_hash": _hashed(secret)})
 
 
 def principal_in(row: Mapping[str, Any] | None, conn: Connection, presented: str) -> Principal:
-    """`principal_of`, with the row that `FIND` found in this transaction."""
+    """`principal_of`, with the row that answers `whose` in this transaction."""
     tenant_id, key_id, secret = _parts(presented)
     matches = hmac.compare_digest(_hashed(secret), row["secret_hash"] if row else _NOBODY)
     if row is None or not matches or not row["live"]:

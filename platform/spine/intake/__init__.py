@@ -6,7 +6,7 @@ caller's transaction: the event, and the audit row that says who told us. Nothin
 
 from spine.intake.decisions import take_decision
 from spine.intake.facts import OWN_DOMAINS, Fact, Taken, event_type_of, publish_fact
-from spine.intake.tasks import Task, TaskTaken, request_task
+from spine.intake.tasks import Task, TaskTaken, asked_first, request_task
 from spine.intake.webhooks import WEBHOOK_PROVIDERS, WebhookTaken, take_webhook
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Task",
     "TaskTaken",
     "WebhookTaken",
+    "asked_first",
     "event_type_of",
     "publish_fact",
     "request_task",

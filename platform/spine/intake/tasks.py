@@ -14,7 +14,7 @@ from shared.events import TaskRequested
 from spine.audit import Actor
 from spine.canonical import exact_digest
 from spine.clock import Clock
-from spine.db import Connection
+from spine.db import Connection, Question
 from spine.errors import IdempotencyConflict, InvalidInput, SchemaViolation
 from spine.identity import Principal
 from spine.ids import new_id
@@ -23,7 +23,7 @@ from spine.intents import Intent, IntentState, gate
 from spine.intents.internal import START_AUTOMATION
 from spine.intents.rows import reasons_of
 from spine.intents.states import NEVER_DONE
-from spine.policy import ActionRule, Allow, PolicyTable, Reason
+from spine.policy import ActionRule, Allow, PolicyTable, Reason, standing
 from spine.registry import Automation, Graph, Registry
 from spine.routing import input_of
 from spine.telemetry import current_traceparent
@@ -59,7 +59,16 @@ class TaskTaken:
     reasons: tuple[Reason, ...] = ()
 
 
-def request_task(conn: Connection, task: Task, *, principal: Principal, registry: Registry, policy: PolicyTable, clock: Clock) -> TaskTaken:
+def request_task(
+    conn: Connection,
+    task: Task,
+    *,
+    principal: Principal,
+    registry: Registry,
+    policy: PolicyTable,
+    clock: Clock,
+    at_last: bool = False,
+) -> TaskTaken:
     """Validate, gate, canary, trace, route, durable flow, in the caller's transaction; the handler follows from the log.
 
     A task is known by (tenant, automation, key): asked for again, it is the same task and gets the same answer; only after a "no"
@@ -67,6 +76,10 @@ def request_task(conn: Connection, task: Task, *, principal: Principal, registry
     other. Raises, with nothing written: NotFound naming the automations there are, SchemaViolation naming the field (a key that is
     not the payload's among them), TenantMismatch, InvalidInput for a key that is none, and IdempotencyConflict for another payload
     under a key that is taken.
+
+    With `at_last`, a task that is allowed at once is written by the end of the transaction, which ends in `RevisionTaken` where it was
+    asked for before (`revision_free`): then ask again, without. Two round trips less for every task that is new, one transaction
+    more for one that is not.
     """
     wanted, key, payload = validated(task, principal.tenant_id, registry)
     try:
@@ -83,7 +96,7 @@ def request_task(conn: Connection, task: Task, *, principal: Principal, registry
         may_be_told(payload, asked_by=principal.id)  # what is allowed is told at once, and judged by that
     # Durable flow: the intent, its audit rows, and the event or the request for approval. None: that revision is taken, so it was asked
     # for before, or is at this moment; the insert waited for whoever did.
-    while (entered := gate.enter(conn, intent, decision, rule, actor=intent.requested_by)) is None:
+    while (entered := gate.enter(conn, intent, decision, rule, actor=intent.requested_by, at_last=at_last)) is None:
         revision, known = _known(conn, principal.tenant_id, wanted, key, digest)
         if known is not None:
             return known
@@ -98,6 +111,11 @@ def request_task(conn: Connection, task: Task, *, principal: Principal, registry
         approval_id=entered.approval_id,
         reasons=entered.reasons,
     )
+
+
+def asked_first(automation: str, *, tenant_id: str, policy: PolicyTable, clock: Clock) -> Question:
+    """What `request_task` asks first, at the same moment of the same clock: it may come with the transaction's beginning."""
+    return standing(tenant_id=tenant_id, automation=automation, rule=policy.rule(START_AUTOMATION), now=clock.now())
 
 
 def task_of(payload: Mapping[str, Any]) -> Task:

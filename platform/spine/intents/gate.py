@@ -162,8 +162,13 @@ def recorded_amount(payload: Mapping[str, Any], rule: ActionRule, said: Money | 
     return money
 
 
-def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule, *, actor: Actor) -> Proposed | None:
-    """Write a judged intent, its request, audit rows and events. None: the key's revision is taken, nothing was written."""
+def enter(
+    conn: Connection, intent: Intent, decision: Decision, rule: ActionRule, *, actor: Actor, at_last: bool = False
+) -> Proposed | None:
+    """Write a judged intent, its request, audit rows and events. None: the key's revision is taken, nothing was written.
+
+    With `at_last`, what is carried out at once is left for the end of the transaction: see `at_once.revision_free`.
+    """
     now = intent.created_at
     match decision:
         case Allow(why):
@@ -196,7 +201,8 @@ def enter(conn: Connection, intent: Intent, decision: Decision, rule: ActionRule
         not_before=intent.not_before,
     )
     if finished:
-        return proposed if at_once.write(conn, finished, [*entries, *finished.entries], now=now) else None
+        told = [*entries, *finished.entries]
+        return proposed if at_once.write(conn, finished, told, now=now, at_last=at_last) else None
     if isinstance(decision, NeedApproval):
         proposed = _ask(conn, intent, decision, rule, proposed, actor, now)
         entries.append(_requested_entry(intent, proposed, actor))

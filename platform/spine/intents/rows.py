@@ -1,12 +1,11 @@
 """Rows of `intents` as records, and back."""
 
-import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from shared.events import ActionClass, ActorType, ApprovalClass, Money, ReversibilityClass, SensitivityClass, SideEffectClass
 from shared.events.records import EvidencePack
@@ -78,13 +77,7 @@ def values_of(intent: Intent) -> dict[str, Any]:
 def document_of(intent: Intent) -> str:
     """The values of `COLUMNS` as one JSON object, for `jsonb_populate_record(null::intents, …)`: thirty parameters cost a driver more
     than one text does."""
-    return json.dumps(values_of(intent), default=_as_json)
-
-
-def _as_json(value: object) -> object:
-    if isinstance(value, Jsonb):
-        return value.obj
-    return value.isoformat() if isinstance(value, datetime) else str(value)  # a UUID, an exact amount
+    return to_json(values_of(intent), fallback=lambda wrapped: wrapped.obj).decode()  # a Jsonb; amounts and times go as exact text
 
 
 _REVISIONS = """

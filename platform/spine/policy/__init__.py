@@ -1,7 +1,7 @@
 """The gate's judgement: the table of actions, the facts of the moment, and a pure decision from both."""
 
 from spine.policy.decide import Allow, BudgetState, Canary, Decision, Deny, Facts, NeedApproval, Reason, Subject, decide, deny
-from spine.policy.facts import gather
+from spine.policy.facts import gather, standing
 from spine.policy.rules import ActionRule, AmountTier, RatioTier, Requires, SlaHours
 from spine.policy.switches import engage, engaged, release
 from spine.policy.table import PolicyTable
@@ -28,4 +28,5 @@ __all__ = [
     "engaged",
     "gather",
     "release",
+    "standing",
 ]

@@ -3,15 +3,31 @@
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from spine import budgets
 from spine.budgets import Level, effect_standing
 from spine.contacts import Contactable, NotContactable, contact_facts, judge_contact
-from spine.db import Connection
+from spine.db import Connection, Question, answer_to
 from spine.policy.decide import BudgetState, Canary, Facts
 from spine.policy.rules import ActionRule
 from spine.policy.table import PolicyTable
+
+_STANDING: LiteralString = """
+select current_setting('spine.tenant_id', true) as wall, canary_of(%(automation)s, %(now)s::timestamptz) as canary,
+(select scope || ' ' || target || ': ' || reason from kill_switches
+ where tenant_id = %(tenant)s and (scope, target) in (('tenant', %(tenant)s), ('automation', %(automation)s),
+ ('action', %(action)s), ('plugin', %(plugin)s)) order by engaged_at limit 1) as engaged
+"""
+
+
+def standing(*, tenant_id: str, automation: str, rule: ActionRule, now: datetime) -> Question:
+    """What stands for or against an automation's action whatever is proposed: canary and kill switches.
+
+    It is the first thing that `gather` asks; who knows the answers to this before a transaction begins may ask it ahead.
+    """
+    about = {"tenant": tenant_id, "automation": automation, "action": rule.action, "plugin": rule.plugin or ""}
+    return Question(_STANDING, {**about, "now": now.isoformat()})
 
 
 def gather(
@@ -35,23 +51,17 @@ def gather(
     `template` is the approved text that the message names, where its channel asks for one. Whoever reserves the cost right after
     this needs no look at the budget (`metered`): the reservation itself is the judgement.
     """
-    switch = conn.execute(
-        "select current_setting('spine.tenant_id', true) as wall, canary_of(%(automation)s, %(now)s) as canary, "
-        "(select scope || ' ' || target || ': ' || reason from kill_switches "
-        "where tenant_id = %(tenant)s and (scope, target) in (('tenant', %(tenant)s), ('automation', %(automation)s), "
-        "('action', %(action)s), ('plugin', %(plugin)s)) order by engaged_at limit 1) as engaged",
-        {"tenant": tenant_id, "automation": automation, "action": rule.action, "plugin": rule.plugin or "", "now": now},
-    ).fetchone()
-    assert switch is not None, "one row, always"
+    found = answer_to(conn, standing(tenant_id=tenant_id, automation=automation, rule=rule, now=now))
+    assert found is not None, "one row, always"
     facts = Facts(
-        tenant_id=switch["wall"] or "",
+        tenant_id=found["wall"] or "",
         effects_allowed=None if effects_allowed is None else frozenset(effects_allowed),
-        kill_switch=switch["engaged"],
-        canary=Canary.NOT_ENFORCED if switch["canary"] is None else Canary(switch["canary"]),
+        kill_switch=found["engaged"],
+        canary=Canary.NOT_ENFORCED if found["canary"] is None else Canary(found["canary"]),
         confidence_threshold=policy.confidence_threshold,
         class_approvers=policy.approvers,
     )
-    standing = metered and effect_standing(
+    budget = metered and effect_standing(
         conn,
         tenant_id=tenant_id,
         automation=automation,
@@ -61,10 +71,10 @@ def gather(
         now=now,
         zone=policy.contact.zone,
     )
-    if standing:
-        level = BudgetState.THROTTLED if standing.level.rank >= Level.THROTTLE.rank else BudgetState.WITHIN
-        found = level if standing.fits else BudgetState.EXHAUSTED
-        facts = replace(facts, budget=found, budget_next_allowed_at=standing.next_allowed_at)
+    if budget:
+        level = BudgetState.THROTTLED if budget.level.rank >= Level.THROTTLE.rank else BudgetState.WITHIN
+        state = level if budget.fits else BudgetState.EXHAUSTED
+        facts = replace(facts, budget=state, budget_next_allowed_at=budget.next_allowed_at)
     if rule.channel is None or rule.purpose is None or contact_id is None:
         return facts
     return replace(

@@ -1,18 +1,21 @@
 """POST /v1/tasks: run an automation by hand."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from spine.clock import Stopped
 from spine.errors import PolicyDenied
 from spine.gateway.auth import Visiting, Work, answered
 from spine.gateway.bodies import Body, CorrelationId, Line
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
-from spine.intake import Task, request_task
+from spine.intake import Task, asked_first, request_task
 from spine.intents import IntentState
+from spine.intents.at_once import RevisionTaken, revision_free
 from spine.views import View
 
 router = APIRouter(tags=["tasks"])
@@ -49,15 +52,17 @@ def post_task(body: TaskBody, visit: Visiting) -> JSONResponse:
     403 `policy-denied` when the gate says no: `reason` is its code, and the intent is on record as denied.
     """
     correlation_id = visit.correlate(body.correlation_id)
+    policy, clock = visit.services.policy, Stopped.of(visit.services.clock)
 
-    def ask(work: Work) -> Answer:
+    def ask(work: Work, *, at_last: bool) -> Answer:
         taken = request_task(
             work.conn,
             Task(automation=body.automation, key=body.key, payload=body.payload, correlation_id=correlation_id),
             principal=work.principal,
             registry=work.services.registry,
-            policy=work.services.policy,
-            clock=work.services.clock,
+            policy=policy,
+            clock=clock,
+            at_last=at_last,
         )
         visit.correlate(taken.correlation_id)
         if taken.state is IntentState.DENIED:
@@ -75,4 +80,15 @@ def post_task(body: TaskBody, visit: Visiting) -> JSONResponse:
         )
         return Answer(status=202, body=accepted.model_dump(mode="json"), headers={"Location": f"/v1/journeys/{taken.correlation_id}"})
 
-    return answered(visit.once(Role.OPERATOR, body.model_dump(mode="json"), ask))
+    asked = body.model_dump(mode="json")
+    try:
+        with revision_free():
+            answer = visit.once(
+                Role.OPERATOR,
+                asked,
+                partial(ask, at_last=True),
+                ahead=lambda tenant_id: asked_first(body.automation, tenant_id=tenant_id, policy=policy, clock=clock),
+            )
+    except RevisionTaken:  # asked for before, or by somebody else at this moment
+        answer = visit.once(Role.OPERATOR, asked, partial(ask, at_last=False))
+    return answered(answer)
