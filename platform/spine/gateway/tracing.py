@@ -4,7 +4,7 @@ import logging
 import re
 
 from opentelemetry.trace import SpanKind
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,11 +51,12 @@ class Tracing:
                     route = getattr(scope.get("route"), "path", "(none)")
                     opened.update_name(f"{method} {route}")
                     opened.set_attribute("http.response.status_code", message["status"])
-                    answer = MutableHeaders(scope=message)
-                    answer[CORRELATION_HEADER] = state["correlation_id"]
-                    answer.setdefault("cache-control", "no-store")
+                    answer = [*message["headers"], (CORRELATION_HEADER.encode(), state["correlation_id"].encode())]
+                    if all(name != b"cache-control" for name, _ in answer):
+                        answer.append((b"cache-control", b"no-store"))
                     if trace_id := current_trace_id():
-                        answer["x-trace-id"] = trace_id
+                        answer.append((b"x-trace-id", trace_id.encode()))
+                    message["headers"] = answer
                 await send(message)
 
             try:

@@ -54,9 +54,25 @@ def references(text: str) -> tuple[Finding, ...]:
     return _found(text, with_numbers=False)
 
 
+# What a record is made of comes again in the next one: names of automations and actions, states, keys, the same flow's id four times.
+# Only texts in which nothing was found are kept, short ones, and no more than these.
+_HARMLESS: tuple[set[str], set[str]] = (set(), set())
+_SHORT, _MOST = 64, 4096
+
+
 def _found(text: str, *, with_numbers: bool) -> tuple[Finding, ...]:
-    if _IS_ID.fullmatch(text):
+    harmless = _HARMLESS[with_numbers]
+    if text in harmless or _IS_ID.fullmatch(text):
         return ()
+    found = _looked_for(text, with_numbers=with_numbers)
+    if not found and len(text) <= _SHORT:
+        if len(harmless) >= _MOST:
+            harmless.clear()
+        harmless.add(text)
+    return found
+
+
+def _looked_for(text: str, *, with_numbers: bool) -> tuple[Finding, ...]:
     if not text.isascii() and _UNSEEN.search(text):
         return _seen(text, with_numbers=with_numbers)
     plain = text if text.isascii() else text.translate(_PLAIN)  # a character for a character: positions stay

@@ -14,6 +14,9 @@ _OF_RECORDS = frozenset(
 )
 
 
+_NUMBERS = frozenset({bool, int, float})
+
+
 def redact(text: str) -> str:
     """The text with a typed mark for every identity and secret. The same text gives the same result; marked text stays as it is."""
     return _marked(text, found) if (found := findings(text)) else text
@@ -36,7 +39,7 @@ def redacted(value: T) -> T:
 def _value(value: object, of_text: Callable[[str], str]) -> object:
     if isinstance(value, str):
         return of_text(value)
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or type(value) in _NUMBERS:
         return value
     if isinstance(value, (dict, Mapping)):  # JSON's own type first: asking an abstract class costs more than looking at a text
         return {_known(name).shown if isinstance(name, str) else name: _field(str(name), item, of_text) for name, item in value.items()}
