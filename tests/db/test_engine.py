@@ -1,5 +1,7 @@
 """Transactions: whose they are, and that they outlive a restart of the server."""
 
+from contextlib import suppress
+
 import psycopg
 import pytest
 
@@ -183,9 +185,38 @@ def test_a_statement_is_prepared_once_a_connection(database: Database) -> None:
     with database.tenant("one") as connection:
         for key in ("a", "b"):
             answer_to(connection, _keys(key))
-        prepared = connection.execute("select statement from pg_prepared_statements where name like 'spine_%'").fetchall()
+        prepared = connection.execute("select statement from pg_prepared_statements").fetchall()
     assert len(prepared) == 1
     assert "select count(*) as keys" in prepared[0]["statement"]
+
+
+def test_prepared_statements_outlive_rollbacks_and_savepoints(database: Database) -> None:
+    def fails_inside() -> None:
+        with database.tenant("one") as connection:
+            assert answer_to(connection, _keys()) == {"keys": 0}
+            for _ in range(9):
+                connection.execute("select 1 from contacts where contact_id = %s", ("c",))
+            with pytest.raises(LookupError), connection.transaction():
+                raise LookupError
+            connection.execute("select 1")
+            assert answer_to(connection, _keys()) == {"keys": 0}
+            raise LookupError
+
+    for _ in range(3):
+        with pytest.raises(LookupError):
+            fails_inside()
+
+
+def test_a_block_that_passes_over_an_error_does_not_end_well(database: Database) -> None:
+    def goes_on() -> None:
+        with database.tenant("one") as connection:
+            connection.execute(_KEY, {"t": "one", "k": "first"})
+            with suppress(psycopg.errors.UndefinedTable):
+                connection.execute("select 1 from nowhere")
+
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="nothing of the transaction is kept"):
+        goes_on()
+    assert _kept(database) == []
 
 
 def test_a_question_that_cannot_be_asked_is_told_by_the_server_and_harms_no_later_one(database: Database) -> None:

@@ -246,11 +246,11 @@ def test_what_is_allowed_or_asked_has_nothing_against_it(proposed: Subject, know
     assert proposed.rule.action_class is not ActionClass.C
     assert proposed.action.strip()
     assert known.kill_switch is None
-    assert known.budget is not BudgetState.EXHAUSTED
+    assert known.budget is not BudgetState.EXHAUSTED or proposed.is_undo
     assert (proposed.correlation_id or "").strip() or not is_external(proposed.side_effect)
     if isinstance(decision, Allow):
         assert proposed.rule.action_class is ActionClass.A
-        assert known.canary is not Canary.OUTSIDE
+        assert known.canary is not Canary.OUTSIDE or proposed.is_undo
         assert not proposed.rule.never_automatic
         assert proposed.approval is ApprovalClass.A0
     else:

@@ -118,6 +118,14 @@ def test_a_key_has_its_share_and_the_answer_says_when_there_is_more(database: Da
     assert door.get("/v1/approvals", "bob").status_code == 200, "another key has a share of its own"
 
 
+def test_a_task_that_was_asked_for_before_takes_two_transactions_and_one_call_of_the_share(database: Database) -> None:
+    door = limited(database, rate_limit="3/minute")
+    task = {"automation": "contract-signature", "key": "D-1", "payload": {"deal_id": "D-1", "value": "10.00"}}
+    answers = [door.post("/v1/tasks", task, key=f"call-{number}") for number in range(4)]
+    assert [answer.status_code for answer in answers] == [202, 202, 202, 429]
+    assert len({answer.json()["intent_id"] for answer in answers[:3]}) == 1
+
+
 def test_who_guesses_is_stopped_and_who_is_known_here_is_not(database: Database, refused: Refused) -> None:
     door = limited(database, failure_limit="3/minute")
     assert door.get("/v1/approvals", "ana").status_code == 200

@@ -1,7 +1,7 @@
 """Pools of psycopg 3 connections for the two roles that run, made at first use and never at import."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, LiteralString, Self
@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
@@ -88,7 +89,8 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
         timeout=10,
         connection_class=psycopg.Connection[type_of_row],
         # Transactions are begun by `_begin`, and values written by `messages.call`, in UTF-8 whatever PGCLIENTENCODING says: see there.
-        kwargs={"row_factory": dict_row, "autocommit": True, "client_encoding": "utf8"},
+        # Statements are prepared by `messages.call` or not at all: psycopg, where it prepares, has the server forget all of them at times.
+        kwargs={"row_factory": dict_row, "autocommit": True, "client_encoding": "utf8", "prepare_threshold": None},
         configure=(lambda connection: entrust(connection, keyring)) if keyring else None,
     )
 
@@ -124,20 +126,19 @@ def _transaction(
             pool.check()
             connection = pool.getconn()
             answer = _begin(connection, tenant_id, question, ahead)
-        with connection:  # commits or rolls back; a pooled connection stays open
+        try:
             yield connection, answer
-            if last := _OPEN[connection].last:
-                send(connection, b"; ".join([*last, b"commit"]))
+            _commit(connection, _OPEN[connection].last)
+        except BaseException:
+            _roll_back(connection)
+            raise
     finally:
         _OPEN.pop(connection, None)
         pool.putconn(connection)
 
 
 def _begin(connection: Connection, tenant_id: str, question: Question | None, ahead: Question | None) -> type_of_row | None:
-    """BEGIN and the wall in one message: psycopg's own BEGIN would be a round trip of its own, in every transaction there is.
-
-    Rollback is psycopg's, and so is the commit but for `at_last`: they go by the state that the server reports.
-    """
+    """BEGIN and the wall in one message: psycopg's own BEGIN would be a round trip of its own, in every transaction there is."""
     asked = question.beside(ahead) if question else ahead
     message = [_beginning(tenant_id)] if asked is None else [_beginning(tenant_id), call(connection, asked)]
     result = send(connection, b"; ".join(message))
@@ -148,6 +149,24 @@ def _begin(connection: Connection, tenant_id: str, question: Question | None, ah
     if row is not None:
         opened.ahead, opened.answer = ahead, row
     return row if question else None
+
+
+def _commit(connection: Connection, last: Sequence[bytes]) -> None:
+    """End a transaction that went well. Raises what a last statement raises, and InFailedSqlTransaction where an error was passed over:
+    the server takes a COMMIT after it, says nothing, and keeps nothing."""
+    if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+        raise psycopg.errors.InFailedSqlTransaction("a statement failed and the block went on: nothing of the transaction is kept")
+    send(connection, b"; ".join([*last, b"commit"]))
+
+
+def _roll_back(connection: Connection) -> None:
+    """Undo what is not committed, if anything; a connection that is lost has done that by itself, and the pool replaces it.
+
+    Not psycopg's: after its own, psycopg has the server forget every prepared statement, those of `messages` among them.
+    """
+    if connection.pgconn.transaction_status not in (TransactionStatus.IDLE, TransactionStatus.UNKNOWN):
+        with suppress(psycopg.OperationalError):
+            send(connection, b"rollback")
 
 
 def answer_to(connection: Connection, question: Question) -> type_of_row | None:

@@ -3,11 +3,13 @@
 The driver sends one statement and waits for its answer, and a plan that is made anew costs more than most of ours take to run. Here a
 statement is prepared where a connection first needs it (SQL `prepare`), and from then on called by its name (`execute`), together with
 others, in one message of the simple protocol. Values are quoted by libpq; nothing here takes text that is not a literal of the code.
+The connection must not prepare by psycopg beside it (`prepare_threshold=None`): now and then that has the server forget all it prepared.
 """
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import count
 from typing import Any, LiteralString, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
@@ -23,7 +25,7 @@ _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
 
 
 class Question(NamedTuple):
-    """A query, and its values by name (`%(name)s`). The same text with the same values is the same question."""
+    """A query, and its values by name (`%(name)s`; a percent sign is `%%`). The same text with the same values is the same question."""
 
     statement: LiteralString
     values: Values
@@ -51,6 +53,7 @@ class _Prepared(NamedTuple):
     parameters: tuple[str, ...]
 
 
+_NUMBERS = count(1)
 _PREPARED: "WeakKeyDictionary[psycopg.Connection[Any], dict[str, _Prepared]]" = WeakKeyDictionary()
 
 
@@ -62,7 +65,7 @@ def call(connection: psycopg.Connection[Any], question: Question) -> bytes:
     known = _PREPARED.setdefault(connection, {})
     if (prepared := known.get(question.statement)) is None:
         parameters = tuple(dict.fromkeys(_PLACE.findall(question.statement)))
-        prepared = _Prepared(f"spine_{len(known)}", parameters)
+        prepared = _Prepared(f"spine_{next(_NUMBERS)}", parameters)
         text = question.statement % {name: f"${place}" for place, name in enumerate(parameters, 1)}
         send(connection, f"prepare {prepared.name} as {text}".encode())
         known[question.statement] = prepared

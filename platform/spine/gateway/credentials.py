@@ -40,7 +40,7 @@ def proving(services: Services, request: Request, presented: str, call_id: str, 
     by_token = services.oidc is not None and not is_api_key(presented)
     tenant_id = "" if by_token else tenant_of(presented)
     address = address_of(request)
-    whose = services.rates.admit(presented, address) if services.rates else ""
+    whose = _admitted(services, request, presented, address)
     try:
         known = services.oidc.principal(presented) if by_token and services.oidc else None
     except NotAuthenticated:
@@ -87,6 +87,16 @@ def refuse_other_tenant(principal: Principal, request: Request, body: Mapping[st
 def address_of(request: Request) -> str:
     """Who is calling, as far as the network says; behind a proxy on this machine, as that says (X-Forwarded-For)."""
     return request.client.host if request.client else "unknown"
+
+
+def _admitted(services: Services, request: Request, presented: str, address: str) -> str:
+    """The credential's name for `Rates`. A request is counted once, however many transactions it takes. Raises RateLimited."""
+    if services.rates is None:
+        return ""
+    whose: str | None = getattr(request.state, "admitted", None)
+    if whose is None:
+        whose = request.state.admitted = services.rates.admit(presented, address)
+    return whose
 
 
 def _failed(services: Services, whose: str, address: str) -> None:
