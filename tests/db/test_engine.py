@@ -1,9 +1,11 @@
 """Transactions: whose they are, and that they outlive a restart of the server."""
 
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import PoolTimeout
 
 from spine.db import Database, Question, answer_to, at_last, head_revision, migrate, revision_of
 from spine.errors import Misconfigured, TenantMismatch
@@ -35,6 +37,26 @@ def test_all_connections_dead_at_once_cost_no_transaction(database: Database) ->
     with psycopg.connect(database.app_url, autocommit=True) as killer:
         killer.execute(KILL_OTHERS + " and pid <> pg_backend_pid()")
     assert [_tenant_seen(database, "one") for _ in range(4)] == ["one"] * 4
+
+
+def test_a_connection_whose_beginning_failed_is_given_back_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice, and two transactions would share it, each inside the wall of whoever began last."""
+    with Database(f"{database.app_url}?options=-cstatement_timeout%3D50", max_size=2) as hasty:
+        lends = hasty._app.getconn
+
+        def once_and_no_more(*_: object) -> psycopg.Connection[dict[str, Any]]:
+            monkeypatch.setattr(hasty._app, "getconn", exhausted)
+            return lends()
+
+        def exhausted(*_: object) -> None:
+            raise PoolTimeout("every connection is lent")
+
+        monkeypatch.setattr(hasty._app, "getconn", once_and_no_more)
+        with pytest.raises(PoolTimeout, match="every connection"), hasty.asking("one", Question("select pg_sleep(5)", {})):
+            pass
+        monkeypatch.undo()
+        with hasty.tenant("one") as one, hasty.tenant("two") as two:
+            assert one is not two
 
 
 def test_a_block_that_raises_leaves_nothing(database: Database) -> None:

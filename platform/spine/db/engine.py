@@ -115,14 +115,16 @@ def _transaction(
     """A transaction inside a wall, on a connection that answered its beginning: that statement is the liveness check too."""
     if pool.closed:
         pool.open()  # idempotent and locked inside the pool
-    connection = pool.getconn()
+    connection: Connection | None = pool.getconn()
+    assert connection is not None, "the pool gives one or raises"
     try:
         try:
             answer = _begin(connection, tenant_id, question, ahead)
         except psycopg.OperationalError:
             # Nothing was done on it yet. Connections die together, when the server restarts; the pool by itself would find
             # them one at a time, doubling its wait at each.
-            pool.putconn(connection)
+            failed, connection = connection, None  # given back once: a live one may be another's before the pool gives us our next
+            pool.putconn(failed)
             pool.check()
             connection = pool.getconn()
             answer = _begin(connection, tenant_id, question, ahead)
@@ -133,8 +135,9 @@ def _transaction(
             _roll_back(connection)
             raise
     finally:
-        _OPEN.pop(connection, None)
-        pool.putconn(connection)
+        if connection is not None:
+            _OPEN.pop(connection, None)
+            pool.putconn(connection)
 
 
 def _begin(connection: Connection, tenant_id: str, question: Question | None, ahead: Question | None) -> type_of_row | None:
