@@ -23,7 +23,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TextIO
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_span_id, format_trace_id
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -124,16 +124,20 @@ def span(name: str, *, parent: str | Context | None = None, kind: SpanKind = Spa
     context = parent_context(parent) if isinstance(parent, str) else parent
     # Redacted where they leave, see `exporting`: a span that nobody exports costs nothing, and ids are told from text by their names.
     named = {f"spine.{key}": value for key, value in attributes.items() if value is not None}
-    with _tracer(trace.get_tracer_provider()).start_as_current_span(
+    opened = _tracer(trace.get_tracer_provider()).start_span(
         name, context=context, kind=kind, attributes=named, record_exception=False, set_status_on_exception=False
-    ) as opened:
-        try:
-            yield opened
-        except BaseException as error:
-            code = error.code if isinstance(error, SpineError) else type(error).__qualname__
-            opened.set_attribute("error.type", code)
-            opened.set_status(Status(StatusCode.ERROR, code))
-            raise
+    )
+    token = attach(trace.set_span_in_context(opened))
+    try:
+        yield opened
+    except BaseException as error:
+        code = error.code if isinstance(error, SpineError) else type(error).__qualname__
+        opened.set_attribute("error.type", code)
+        opened.set_status(Status(StatusCode.ERROR, code))
+        raise
+    finally:
+        detach(token)
+        opened.end()
 
 
 @lru_cache(maxsize=2)

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from shared.events import ActorType, Severity
 from spine.db import Connection
 from spine.errors import InvalidInput
-from spine.ids import new_id
+from spine.ids import new_id_text
 from spine.paging import Page, page_of, place_of
 from spine.redact import redact_reference, redacted
 
@@ -116,10 +116,10 @@ def written(entries: Sequence[Entry], *, tenant_id: str, now: datetime) -> str:
     span_id = trace.format_span_id(span.span_id) if span.is_valid else None
     made = [
         {
-            "audit_id": str(new_id()),
+            "audit_id": new_id_text(),
             "tenant_id": tenant_id,
-            "occurred_at": now.isoformat(),
-            "actor_type": entry.actor.type.value,
+            "occurred_at": now,
+            "actor_type": entry.actor.type,
             "actor_id": entry.actor.id,
             "action": entry.action,
             "subject_type": entry.subject_type,
@@ -128,7 +128,7 @@ def written(entries: Sequence[Entry], *, tenant_id: str, now: datetime) -> str:
             "trace_id": trace_id,
             "span_id": span_id,
             "digest": entry.digest,
-            "severity": entry.severity.value,
+            "severity": entry.severity,
             "detail": redacted(dict(entry.detail)),
         }
         for entry in entries

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spine.gateway.problems import of_bug
-from spine.ids import new_id
+from spine.ids import new_id_text
 from spine.redact import redact_reference
 from spine.telemetry import correlated, current_trace_id, span
 
@@ -36,7 +36,7 @@ class Tracing:
         state = scope.setdefault("state", {})
         # One that names a person would be written into every record of the flow; then it counts as not given.
         state["correlation_given"] = bool(_CORRELATION.fullmatch(given)) and redact_reference(given) == given
-        state["correlation_id"] = given if state["correlation_given"] else str(new_id())
+        state["correlation_id"] = given if state["correlation_given"] else new_id_text()
         begun = False
         method = scope["method"]
         with (

@@ -17,7 +17,7 @@ from spine.clock import Clock
 from spine.db import Connection, Question
 from spine.errors import IdempotencyConflict, InvalidInput, SchemaViolation
 from spine.identity import Principal
-from spine.ids import new_id
+from spine.ids import new_id_text
 from spine.intake.envelopes import checked
 from spine.intents import Intent, IntentState, gate
 from spine.intents.internal import START_AUTOMATION
@@ -137,7 +137,7 @@ def validated(task: Task, tenant_id: str, registry: Registry) -> tuple[Automatio
     if unknown := sorted(set(task.payload) - set(fields)):
         raise SchemaViolation(f"the input of automation {task.automation!r} has no field {unknown[0]!r}; it has: {', '.join(fields)}")
     judged = input_of(
-        wanted, task.payload, tenant_id=tenant_id, correlation_id=task.correlation_id, causation_id=str(new_id()), traceparent=None
+        wanted, task.payload, tenant_id=tenant_id, correlation_id=task.correlation_id, causation_id=new_id_text(), traceparent=None
     )
     key = _agreed(wanted, task.key, wanted.key_of_input(judged))
     return wanted, key, {"automation": wanted.name, "key": key, "input": dict(task.payload)}
@@ -208,7 +208,7 @@ def _traced(
 ) -> Intent:
     return Intent(
         tenant_id=principal.tenant_id,
-        intent_id=str(new_id()),
+        intent_id=new_id_text(),
         automation=wanted.name,
         key=intent_key(key),
         revision=1,

@@ -12,7 +12,7 @@ from spine.canonical import exact_digest
 from spine.clock import Clock
 from spine.db import Connection
 from spine.errors import IdempotencyConflict, InvalidInput, NotFound
-from spine.ids import new_id
+from spine.ids import new_id_text
 from spine.intents import announce, store
 from spine.intents.gate import acceptable, enter, judge, recorded_amount, undoes
 from spine.intents.records import Intent, Proposal, Proposed
@@ -81,7 +81,7 @@ def _known(conn: Connection, proposal: Proposal, digest: str) -> Proposed | None
 def draft(proposal: Proposal, payload: dict[str, Any], digest: str, rule: ActionRule, policy: PolicyTable, now: datetime) -> Intent:
     return Intent(
         tenant_id=proposal.tenant_id,
-        intent_id=str(new_id()),
+        intent_id=new_id_text(),
         automation=proposal.automation,
         key=proposal.key,
         revision=1,
