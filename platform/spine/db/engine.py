@@ -1,7 +1,7 @@
 """Pools of psycopg 3 connections for the two roles that run, made at first use and never at import."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, LiteralString, Self
@@ -47,18 +47,16 @@ class Database:
         with self.asking(tenant_id, None) as (connection, _):
             yield connection
 
-    @contextmanager
     def asking(
         self, tenant_id: str, question: Question | None, ahead: Question | None = None
-    ) -> Iterator[tuple[Connection, type_of_row | None]]:
+    ) -> AbstractContextManager[tuple[Connection, type_of_row | None]]:
         """As `tenant`, with the first row that answers a question: it travels with the beginning and costs no round trip of its own.
 
         So does what is asked `ahead`, one row: `answer_to` gives it to whoever asks for it in this transaction.
         """
         if not tenant_id.strip():
             raise TenantMismatch("no tenant was given: every read and write belongs to one")
-        with _transaction(self._app, tenant_id, question, ahead) as begun:
-            yield begun
+        return _transaction(self._app, tenant_id, question, ahead)
 
     @contextmanager
     def relay(self) -> Iterator[Connection]:
