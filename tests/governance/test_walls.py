@@ -104,12 +104,21 @@ def test_neither_tenant_changes_or_deletes_a_row_of_the_other(seeded: list[str],
 
 
 def test_no_row_can_be_planted_in_another_tenants_name(seeded: list[str], shared_database: Database) -> None:
+    """With every column that the role may write, so that it is the wall that refuses wherever anything may be written at all."""
     for table in seeded:
+        with shared_database.tenant(MINE) as conn:
+            may = conn.execute(
+                "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped "
+                "and has_column_privilege(attrelid, attnum, 'insert')",
+                (table,),
+            ).fetchall()
+        columns = sql.SQL(", ").join(sql.Identifier(row["attname"]) for row in may or [{"attname": "tenant_id"}])
         planted = sql.SQL(
-            "insert into {} overriding user value "
-            "select (jsonb_populate_record(mine, jsonb_build_object('tenant_id', %s::text))).* from {} as mine"
-        ).format(sql.Identifier(table), sql.Identifier(table))
-        with pytest.raises(psycopg.errors.InsufficientPrivilege), shared_database.tenant(MINE) as conn:
+            "insert into {table} ({columns}) select {columns} from "
+            "(select (jsonb_populate_record(mine, jsonb_build_object('tenant_id', %s::text))).* from {table} as mine) as theirs"
+        ).format(table=sql.Identifier(table), columns=columns)
+        refused = "row-level security" if may else "permission denied"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match=refused), shared_database.tenant(MINE) as conn:
             conn.execute(planted, (THEIRS,))
 
 

@@ -24,6 +24,16 @@ def open_to_relay(table: str, rights: str) -> None:
     op.execute(f"grant {rights} on {table} to spine_relay")
 
 
+def narrow(table: str, right: str, columns: str, *roles: str) -> None:
+    """Give `right` (insert or update) on these columns of `table` and on no others: what the database fills in is nobody's to choose.
+
+    A column that comes later, and that our code writes, needs a grant of its own.
+    """
+    to = ", ".join(roles)
+    op.execute(f"revoke {right} on {table} from {to}")
+    op.execute(f"grant {right} ({columns}) on {table} to {to}")
+
+
 def append_only(table: str) -> None:
     """Refuse UPDATE, DELETE and TRUNCATE in the database itself, whoever asks."""
     op.execute(f"create trigger append_only before update or delete on {table} for each row execute function refuse_change()")
