@@ -16,6 +16,7 @@ import pytest
 from spine.errors import Misconfigured
 from spine.stack.ports import free_port
 from spine.stack.postgres import EmbeddedPostgres, destroy
+from spine.stack.process import StackFailed
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,6 +140,12 @@ def test_an_ordinary_user_runs_it_too(reachable: Path) -> None:
         cwd="/",
     )
     assert done.stdout.split() == ["65534", "65534"], done.stderr
+
+
+def test_a_server_that_goes_away_in_the_middle_of_its_start_is_a_start_that_failed(tmp_path: Path) -> None:
+    """Anything else than StackFailed ends the supervisor, and with it every part: seen when a second crash followed the first."""
+    with pytest.raises(StackFailed, match="went away"):
+        EmbeddedPostgres(tmp_path, free_port()).bootstrap()
 
 
 def test_a_home_of_another_postgresql_version_is_refused_with_the_cure(reachable: Path) -> None:

@@ -157,6 +157,22 @@ def test_what_a_part_settles_is_done_before_its_dependents_start_and_after_each_
     assert settled == ["settled", "reader ready", "settled"]
 
 
+def test_a_part_that_dies_again_while_it_settles_is_started_once_more(tmp_path: Path) -> None:
+    settled: list[str] = []
+
+    def settle() -> None:
+        settled.append("once")
+        if len(settled) == 2:
+            raise StackFailed("it went away")
+
+    async def play(supervisor: Supervisor) -> None:
+        await supervisor.kill("server")
+        await supervisor.wait_ready("server", 10)
+
+    run(tmp_path, [child("server", settle=settle)], play)
+    assert len(settled) == 3
+
+
 def test_a_part_may_be_stopped_by_a_call_instead_of_a_signal(tmp_path: Path) -> None:
     asked: list[str] = []
     program = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'stop')!r}): time.sleep(0.02)"

@@ -31,6 +31,7 @@ from psycopg import sql
 
 from spine.errors import Misconfigured
 from spine.stack.account import as_account, can_run, copied_runtime, require_own, root_place, unprivileged_account
+from spine.stack.process import StackFailed
 from spine.stack.secret_files import read_or_make_secret
 
 VERSION = "18"
@@ -137,7 +138,17 @@ class EmbeddedPostgres:
         return row is not None and Path(row[0]) == self.data
 
     def bootstrap(self) -> None:
-        """Roles with their passwords and limits, and databases. Repeatable; passwords are set to the stored ones."""
+        """Roles with their passwords and limits, and databases. Repeatable; passwords are set to the stored ones.
+
+        Raises StackFailed when the server goes away meanwhile: a start that did not hold, and not the end of the other parts.
+        """
+        try:
+            self._bootstrap()
+        except psycopg.OperationalError as error:
+            why = f"PostgreSQL on port {self.port} went away while its roles and databases were looked after: {str(error).strip()}"
+            raise StackFailed(f"{why}; its log says why") from error
+
+    def _bootstrap(self) -> None:
         with psycopg.connect(self.url(database="postgres"), autocommit=True) as connection:
             roles = {name for (name,) in connection.execute("select rolname from pg_roles")}
             for role, limits in _LIMITS.items():
