@@ -34,6 +34,11 @@ def test_a_fact_is_published_and_seen_in_the_tail_and_in_its_journey(spine: Spin
     assert len(journey.out.split("trace ")[1].split()[0]) == 32, "what a person does at the command line has a trace too"
 
 
+def test_a_journey_says_how_its_commitment_ended(spine: Spine, office: Door) -> None:
+    office.ended("signed")
+    assert "workflow.ended of acme/contract-signature/D-1; signed" in spine("journey", "flow-1").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "code", "says"),
     [

@@ -103,6 +103,33 @@ def test_a_first_signature_says_how_many_more_it_takes(browser: Browser) -> None
     assert "1 more person must sign" in browser.open("/console/journeys/two").text
 
 
+@pytest.mark.parametrize(
+    ("outcome", "badge", "words"),
+    [
+        ("signed", "badge-good", ("signed", "وُقِّع")),
+        ("completed", "badge-good", ("done", "تم")),
+        ("failed", "badge-bad", ("failed", "أخفق")),
+        ("denied", "badge-bad", ("denied", "رُفض آليًا")),
+        ("expired", "badge-bad", ("expired", "انتهى وقته")),
+        ("cancelled", "badge", ("cancelled", "أُلغي")),
+        ("exhausted", "badge", ("no answer came", "لم يأتِ جواب")),
+        ("its-own-word", "badge", ("its-own-word", "its-own-word")),
+    ],
+)
+def test_a_journey_says_how_its_commitment_ended(browser: Browser, outcome: str, badge: str, words: tuple[str, str]) -> None:
+    browser.door.ended(outcome, "so it came", correlation_id="over")
+    browser.log_in("vera", role=Role.VIEWER)
+    for language, said in zip(("en", "ar"), words, strict=True):
+        browser.client.cookies.set("spine_language", language, path="/console")
+        text = browser.open("/console/journeys/over").text
+        (line,) = re.findall(r'<p class="step-text">(.*?)</p>', text, re.DOTALL)
+        assert ("Workflow" if language == "en" else "انتهى سير العمل") in line
+        (shown,) = re.findall(r'<span class="(badge[^"]*)"[^>]*>([^<]+)<', line)
+        assert (shown[0].split()[-1], shown[1]) == (badge, said)
+        assert ("tone-" + badge.removeprefix("badge-") in text) == (badge != "badge")
+        assert '<p class="quote" dir="auto">so it came</p>' in text
+
+
 def test_an_edit_stands_before_the_revision_that_came_of_it(door: Door) -> None:
     live(door)
     with door.database.tenant("acme") as conn:

@@ -13,9 +13,9 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from pydantic import BaseModel, ConfigDict
 
-from shared.events import ActorType, DealWon, SignatureReported, keys
+from shared.events import ActorType, DealWon, SignatureReported, WorkflowEnded, keys
 from shared.events.records import EvidencePack, Source
-from spine import contacts, intents
+from spine import contacts, eventlog, intents
 from spine.audit import Actor
 from spine.clock import BusinessClock
 from spine.db import Database
@@ -148,6 +148,12 @@ class Door:
     def statement(self, *, tenant: str = "acme", key: str = "deal-1", correlation_id: str = "flow-2") -> str:
         """An A2 approval that waits for two people: an action that the policy table does not know."""
         return self._proposed("publish_statement", {"text": "We won."}, tenant, key, correlation_id)
+
+    def ended(self, outcome: str, why: str | None = None, *, tenant: str = "acme", correlation_id: str = "flow-1") -> None:
+        """The last word of a commitment."""
+        over = WorkflowEnded(workflow_id=f"{tenant}/contract-signature/D-1", automation="contract-signature", outcome=outcome, why=why)
+        with self.database.tenant(tenant) as conn:
+            eventlog.publish(conn, over, tenant_id=tenant, source="/test", correlation_id=correlation_id, now=NOON)
 
     def _proposed(self, action: str, payload: dict[str, Any], tenant: str, key: str, correlation_id: str) -> str:
         proposal = Proposal(

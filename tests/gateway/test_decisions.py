@@ -138,3 +138,11 @@ def test_a_journey_shows_every_plane_in_order_with_one_trace_and_links(door: Doo
     assert journey["workflow_ids"] == ["acme/contract-signature/lead-1"]
     assert journey["links"][0]["url"] == "http://temporal.test/namespaces/default/workflows/acme%2Fcontract-signature%2Flead-1"
     assert "globex.example" not in str(journey)
+
+
+def test_a_journey_says_how_its_commitment_ended(door: Door) -> None:
+    door.ended("expired", "nobody decided in time")
+    (step,) = door.get("/v1/journeys/flow-1").json()["steps"]
+    assert step["what"] == "workflow.ended of acme/contract-signature/D-1; expired"
+    assert step["state"] == step["detail"]["outcome"] == "expired"
+    assert step["detail"]["why"] == "nobody decided in time"

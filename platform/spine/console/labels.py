@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from spine.console.story import tone_of_state
+from spine.console.story import tone_of_ending, tone_of_state
 from spine.console.words import say
 
 STATES: Mapping[str, str] = {
@@ -31,6 +31,16 @@ STATES: Mapping[str, str] = {
     "delivered": say("delivered"),
     "waiting": say("will be tried again"),
     "dead": say("dead"),
+}
+# How a commitment ended; what is not here is called as the state of the same name.
+ENDINGS: Mapping[str, str] = {
+    "cancelled": say("cancelled"),
+    "signed": say("signed"),
+    "declined": say("signing was declined"),
+    "replied": say("answered"),
+    "exhausted": say("no answer came"),
+    "disqualified": say("not qualified"),
+    "not_contactable": say("may not be contacted"),
 }
 # What a state means for whoever has to decide something about it.
 MEANINGS: Mapping[str, str] = {
@@ -95,3 +105,7 @@ FOUND_BY: Mapping[str, str] = {
 
 def tone(state: str) -> str:
     return tone_of_state(state)
+
+
+def ending_tone(outcome: str) -> str:
+    return tone_of_ending(outcome)

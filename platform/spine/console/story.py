@@ -32,6 +32,7 @@ _FACTS: Mapping[str, str] = {
     "task.requested": say("Somebody asked for work on %(subject)s"),
     "dataset.published": say("Dataset %(subject)s was published"),
     "workflow.compensated": say("What had been done was undone, newest first"),
+    "workflow.ended": say("Workflow %(subject)s is over"),
 }
 
 _DELIVERIES: Mapping[str, str] = {
@@ -225,6 +226,8 @@ def tone(step: Step) -> str:
         return {"V1": "warn", "V2": "bad", "V3": "bad"}.get(str(step.detail.get("severity")), "")
     if step.kind == "effect" and step.detail.get("as_intended") is False:
         return "bad"
+    if step.kind == "event":
+        return tone_of_ending(step.state)
     return tone_of_state(step.state) if step.kind in ("intent", "approval", "effect", "delivery") else ""
 
 
@@ -236,8 +239,16 @@ _TONES: Mapping[str, Iterable[str]] = {
 }
 
 
+_ENDING_TONES: Mapping[str, str] = {"signed": "good", "replied": "good", "declined": "bad", "exhausted": ""}
+
+
 def tone_of_state(state: str | None) -> str:
     return next((name for name, states in _TONES.items() if state in states), "") if state else ""
+
+
+def tone_of_ending(outcome: str | None) -> str:
+    """A commitment's outcome is an automation's word first, and a record's state where the platform ended it."""
+    return _ENDING_TONES.get(outcome or "", tone_of_state(outcome))
 
 
 def depth_of(step: Step, by_id: Mapping[str, Step]) -> int:
@@ -276,7 +287,7 @@ def _more(step: Step, words: Words) -> str:
         return " ".join(parts)
     if step.kind == "delivery" and step.state != "delivered":
         return str(detail.get("detail") or "")
-    if step.kind == "audit":
+    if step.kind in ("audit", "event"):
         return str(detail.get("why") or "")
     return ""
 

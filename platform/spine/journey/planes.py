@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 
 from pydantic import JsonValue
 
-from shared.events import Envelope, short_name
+from shared.events import Envelope, WorkflowEnded, short_name
 from spine.clock import BusinessClock
 from spine.db import Connection
 from spine.journey.records import Step
@@ -32,18 +32,28 @@ def events(conn: Connection, given: Mapping[str, Any]) -> Iterator[Step]:
             ids["workflow_id"] = workflow_id
         if run := _RUN.search(envelope.source):
             ids["run_id"] = run[1]
+        ending = _ending(envelope)
+        outcome = ending.get("outcome")
         yield Step(
             step_id=f"event:{envelope.id}",
             time=envelope.time,
             plane="events",
             kind="event",
-            what=f"{short_name(envelope.type)} of {envelope.subject}",
+            what=f"{short_name(envelope.type)} of {envelope.subject}" + (f"; {outcome}" if outcome else ""),
             ids=ids,
             who=envelope.source,
+            state=outcome,
             because_of=_cause_of(envelope, ids),
             trace_id=_trace_id(envelope.traceparent),
-            detail={"type": short_name(envelope.type), "source": envelope.source, "actor_type": envelope.actortype.value},
+            detail={"type": short_name(envelope.type), "source": envelope.source, "actor_type": envelope.actortype.value, **ending},
         )
+
+
+def _ending(envelope: Envelope) -> dict[str, str]:
+    """How a commitment ended, and why, if this is its last word."""
+    if envelope.type != WorkflowEnded.TYPE:
+        return {}
+    return {name: said for name in ("outcome", "why") if isinstance(said := envelope.data.get(name), str)}
 
 
 def _cause_of(envelope: Envelope, ids: Mapping[str, str]) -> str | None:

@@ -20,7 +20,8 @@ class Step(BaseModel):
     """One thing that happened. `what` says it in a line; `detail` and `state` say it for those who word it themselves.
 
     `because_of` is the `step_id` of another step of the same journey: the event that started a workflow, the intent that an
-    approval is about, the revision that an edit replaced. `until` is when it ended, for what lasted.
+    approval is about, the revision that an edit replaced. `until` is when it ended, for what lasted. The `state` of a
+    `workflow.ended` is the commitment's outcome, in the automation's own word.
     """
 
     model_config = ConfigDict(frozen=True)
