@@ -14,7 +14,7 @@ from data_jobs.defs.housekeeping.assets import housekeeping
 from data_jobs.defs.housekeeping.jobs import housekeeping_job, housekeeping_schedule
 from data_jobs.defs.sealing.assets import audit_seals, log_is_as_sealed
 from data_jobs.defs.sealing.jobs import sealing_job, sealing_schedule, verification_job, verification_schedule
-from data_jobs.defs.sweeping.assets import findings, nothing_grave
+from data_jobs.defs.sweeping.assets import findings
 from data_jobs.defs.sweeping.jobs import sweeping_job, sweeping_schedule
 from data_jobs.io import ParquetIOManager
 from data_jobs.resources import Platform
@@ -24,7 +24,7 @@ def definitions(platform: Platform) -> dg.Definitions:
     """The location's composition root. `platform` opens nothing before a run asks."""
     return dg.Definitions(
         assets=[*CRM_ASSETS, heartbeat, housekeeping, audit_seals, findings, canary_groups],
-        asset_checks=[*CRM_CHECKS, log_is_as_sealed, nothing_grave, within_stop_loss],
+        asset_checks=[*CRM_CHECKS, log_is_as_sealed, within_stop_loss],
         jobs=[crm_to_commitments, heartbeat_job, housekeeping_job, sealing_job, verification_job, sweeping_job, canary_watch],
         schedules=[
             nightly,

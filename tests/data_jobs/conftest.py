@@ -58,6 +58,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
 def plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: EmbeddedPostgres, database_name: str) -> Iterator[Plane]:
     monkeypatch.setenv("SPINE_HOME", str(tmp_path))
     monkeypatch.setenv("SPINE_DATABASE_URL", postgres.url("spine_app", database_name))
+    monkeypatch.setenv("SPINE_DATABASE_RELAY_URL", postgres.url("spine_relay", database_name))
     for name in ("SPINE_CRM_EXPORT", "SPINE_DATA_DIR", "SPINE_TENANT", "SPINE_CLOCK"):
         monkeypatch.delenv(name, raising=False)
     with dg.DagsterInstance.ephemeral() as instance:

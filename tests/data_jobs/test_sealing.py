@@ -1,18 +1,12 @@
 """The job seals every tenant's log, and the check says whether it is still as it was sealed."""
 
 import psycopg
-import pytest
 
 from data_jobs.defs.sealing.assets import SEALS
 from spine.db import Database
 from spine.stack.postgres import EmbeddedPostgres
 from tests.audit.ledger import write
 from tests.data_jobs.conftest import Plane, failure_of, metadata_of
-
-
-@pytest.fixture(autouse=True)
-def relay_address(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPINE_DATABASE_RELAY_URL", database.relay_url or "")
 
 
 def test_the_job_seals_what_every_tenant_wrote_and_the_check_passes(plane: Plane, database: Database) -> None:
@@ -22,7 +16,6 @@ def test_the_job_seals_what_every_tenant_wrote_and_the_check_passes(plane: Plane
     assert done.success, failure_of(done)
     found = metadata_of(done, SEALS)
     assert (found["rows"], found["tenants"]) == (3, 2)
-    assert str(found["head"]).startswith("sha256:")
     (checked,) = plane.run("audit_verification").get_asset_check_evaluations()
     assert checked.passed
 
@@ -37,4 +30,4 @@ def test_the_check_fails_when_a_sealed_row_was_altered(
         connection.execute("update audit_log set actor_id = 'omar' where subject_id = 'b'")
     (checked,) = plane.run("audit_verification").get_asset_check_evaluations()
     assert not checked.passed
-    assert checked.metadata["fault"].value == "altered"
+    assert "altered" in str(checked.description)

@@ -32,15 +32,6 @@ _SEAL = (
     "select tenant_id, number, through_xid::text::bigint as through_xid, through_position, rows_before, positions, leaves, "
     "merkle_root, previous_root, root, sealed_at from audit_seals where tenant_id = %(tenant)s "
 )
-# A skip scan: the log is long and the tenants are few.
-_TENANTS = """
-with recursive known as (
-    select min(tenant_id) as tenant_id from audit_log
-    union all
-    select (select min(a.tenant_id) from audit_log a where a.tenant_id > known.tenant_id) from known where known.tenant_id is not null
-)
-select tenant_id from known where tenant_id is not null
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,19 +76,15 @@ def seal(conn: Connection, *, tenant_id: str, now: datetime, limit: int = BATCH)
     return made
 
 
-def seal_everything(database: Database, *, now: datetime, limit: int = BATCH) -> dict[str, int]:
-    """Seal every tenant's rows, a transaction a batch, as the relay's role. Returns how many rows of each tenant were sealed."""
-    with database.relay() as conn:
-        tenants = [row["tenant_id"] for row in conn.execute(_TENANTS)]
-    counts: dict[str, int] = {}
-    for tenant_id in tenants:
-        while True:
-            with database.relay() as conn:
-                made = seal(conn, tenant_id=tenant_id, now=now, limit=limit)
-            if made is None:
-                break
-            counts[tenant_id] = counts.get(tenant_id, 0) + len(made.leaves)
-    return counts
+def seal_all(database: Database, *, tenant_id: str, now: datetime, limit: int = BATCH) -> int:
+    """Seal all of a tenant's rows that are behind the horizon, a transaction a batch. Returns how many."""
+    count = 0
+    while True:
+        with database.tenant(tenant_id) as conn:
+            made = seal(conn, tenant_id=tenant_id, now=now, limit=limit)
+        if made is None:
+            return count
+        count += len(made.leaves)
 
 
 def newest(conn: Connection, tenant_id: str) -> Seal | None:
