@@ -214,7 +214,7 @@ def test_a_database_that_is_away_is_a_problem_that_may_be_tried_again(refused: R
         nowhere._app.timeout = 0.3
         client = TestClient(create_app(services_over(nowhere)))
         answer = client.get("/v1/events", headers={"Authorization": "Bearer sk.acme.k.s"})
-        refused(answer, 503, "database-unavailable", "nothing was written")
+        refused(answer, 503, "database-unavailable", "same Idempotency-Key")
         assert client.get("/health").json() == {"status": "ok"}
         assert client.get("/health/ready").status_code == 503
 

@@ -34,7 +34,7 @@ _TOLD: Mapping[str, tuple[str, str]] = {
     ),
     "call-in-progress": (say("One moment"), say("The same form is being worked on. Open the page again to see what it did.")),
     "not-authenticated": (say("Your session has ended"), say("Nothing was sent. Log in, go back to the page and send it again.")),
-    "database-unavailable": (say("The database does not answer"), say("Nothing was written. Try again in a moment.")),
+    "database-unavailable": (say("The database does not answer"), say("Try again in a moment: a form that arrives twice is done once.")),
     "too-many-requests": (say("Too many attempts"), say("Wait a few minutes, then try again.")),
     "internal": (say("Something is wrong on our side"), say("It is on record. Tell whoever runs this the trace id below.")),
 }

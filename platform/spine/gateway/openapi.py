@@ -57,7 +57,10 @@ _STATUSES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "429": ("too many calls, or too many wrong credentials", ("rate-limited",)),
     "500": ("our own fault; the trace id finds it", ("internal",)),
-    "503": ("the database, or what the call needs, does not answer; nothing was written", ("database-unavailable",)),
+    "503": (
+        "the database, or what the call needs, does not answer; the same call, under the same key, may be sent again",
+        ("database-unavailable",),
+    ),
 }
 
 

@@ -162,7 +162,9 @@ def _of_database(request: Request, error: Exception) -> JSONResponse:
         request,
         code="database-unavailable",
         status=ProviderUnavailable.http_status,
-        detail="the database does not answer; nothing was written, and the same request may be sent again",
+        # A connection that is lost in the middle of a COMMIT leaves open which side of it the server died on.
+        detail="the database does not answer, so it is not known whether anything was written: "
+        "send the same request again, with the same Idempotency-Key if it has one, and it is done once",
         headers={"Retry-After": "2"},
     )
 
