@@ -1,6 +1,7 @@
 """A task from the door to the log: judged, recorded and published in one transaction, or not at all."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,15 @@ def test_the_same_task_asked_for_again_is_one_task_with_one_answer(door: Door, r
     assert door.count("events") == door.count("intents") == 1
     other = {**TASK, "payload": {"deal_id": "D-1", "value": "11.00"}}
     refused(door.post("/v1/tasks", other), 422, "idempotency-conflict", "its own key")
+
+
+def test_what_a_task_says_does_not_get_into_the_servers_log(door: Door, engines_home: Path) -> None:
+    """Asked for again, the first try's statement fails, with the payload in it: no erasure and no redaction reaches a log."""
+    said = {"automation": "contract-signature", "key": "told", "payload": {"deal_id": "for-no-log", "value": "10.00"}}
+    assert [door.post("/v1/tasks", said, person).status_code for person in ("omar", "sara")] == [202, 202]
+    log = (engines_home / "postgres.log").read_text()
+    assert "intents_tenant_id_automation_key_revision_key" in log, "the error itself is told"
+    assert "for-no-log" not in log
 
 
 @pytest.mark.parametrize(

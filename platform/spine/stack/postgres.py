@@ -38,13 +38,20 @@ VERSION = "18"
 SUPERUSER = "postgres"
 
 # Event readers wait for the oldest open transaction of the whole cluster (ARCHITECTURE §6), so no role may hold one for long.
+# The statements of our two roles have their values in them (`spine.db.messages`): the log is told of an error, not of payloads.
 _LIMITS: Mapping[str, Mapping[str, str]] = {
     "spine_owner": {"idle_in_transaction_session_timeout": "60s", "lock_timeout": "30s"},
-    "spine_app": {"transaction_timeout": "60s", "idle_in_transaction_session_timeout": "15s", "lock_timeout": "25s"},
+    "spine_app": {
+        "transaction_timeout": "60s",
+        "idle_in_transaction_session_timeout": "15s",
+        "lock_timeout": "25s",
+        "log_min_error_statement": "panic",
+    },
     "spine_relay": {
         "transaction_timeout": "60s",
         "idle_in_transaction_session_timeout": "15s",
         "lock_timeout": "25s",
+        "log_min_error_statement": "panic",
         "log_lock_waits": "off",  # the standby of each consumer group waits for its lease in the database, all day
     },
     "dagster": {"idle_in_transaction_session_timeout": "60s"},
