@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from spine.cli import exit_code
+from spine.cli.stack import hide_keys
 from spine.errors import BadExport, Misconfigured, NotFound, PolicyDenied, ProviderUnavailable
 from spine.stack import AlreadyRunning, StackFailed
 from spine.stack.orphans import lock
@@ -103,6 +104,16 @@ def test_make_without_a_fitting_python_says_what_to_install(tmp_path: Path) -> N
     assert "no Python from 3.11 to 3.14" in done.stderr
 
 
+def test_keys_that_were_shown_once_do_not_stay_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "stack.log"
+    shown = "  API key, admin   sk.demo.56b8b4135f9f.ZVx4ECM-itZ9_Dtx\n  these keys are shown this once\n"
+    log.write_text(shown)
+    with open(log, "ab") as writer:
+        hide_keys(log)
+        writer.write(b"worker restarting\n")
+    assert log.read_text() == shown.replace("ZVx4ECM-itZ9_Dtx", "*" * 16) + "worker restarting\n"
+
+
 @pytest.fixture
 def reachable() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="spine-stack-"))
@@ -117,6 +128,8 @@ def test_the_whole_stack_comes_up_heals_and_leaves_nothing_behind(reachable: Pat
     up = spine("up", "--ports", "auto", "--detach", home=reachable)
     assert up.returncode == 0, up.stdout + up.stderr
     assert "shown this once" in up.stdout
+    log = reachable / "logs" / "stack.log"
+    assert (log.stat().st_mode & 0o777, "shown this once" in log.read_text()) == (0o600, True)
 
     status = json.loads(spine("status", "--json", home=reachable).stdout)
     assert {part["state"] for part in status["parts"]} == {"ready", "done"}, status
@@ -125,6 +138,7 @@ def test_the_whole_stack_comes_up_heals_and_leaves_nothing_behind(reachable: Pat
     stack = json.loads((reachable / "stack.json").read_text())
     assert (reachable / "stack.json").stat().st_mode & 0o777 == 0o600
     assert stack["environment"]["SPINE_API_KEY"] in up.stdout
+    assert stack["environment"]["SPINE_API_KEY"] not in log.read_text()
 
     doctor = spine("doctor", "--json", home=reachable)
     assert [finding for finding in json.loads(doctor.stdout) if finding["level"] == "problem"] == []

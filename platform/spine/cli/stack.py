@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ _STYLE = {State.READY: "green", State.DONE: "green", State.ELSEWHERE: "cyan", St
 _FILES = ("temporal.log", "postgres.log", STACK_FILE, PROCESSES_FILE, LOCK_FILE)
 _FOLDERS = ("temporal", "dagster", "providers", "data", "logs", "secrets")
 
+_SECRET = re.compile(rb"\bsk\.[^\s.]+\.[^\s.]+\.([^\s.]+)")  # of an API key, see spine.identity
 _DETACHED = "_SPINE_DETACHED"  # set for the process that `up --detach` leaves behind: no terminal, so no Ctrl-C
 _PROVIDERS: dict[bool | None, list[str]] = {True: ["--providers"], False: ["--no-providers"], None: []}
 
@@ -204,13 +206,16 @@ def _up_detached(ports: str, providers: bool | None, without: list[str]) -> None
     command = [sys.executable, "-m", "spine.cli", "up", "--ports", ports, *_PROVIDERS[providers]]
     command += [argument for name in without for argument in ("--without", name)]
     environment = {**os.environ, "SPINE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": str(_out.width), _DETACHED: str(home)}
-    with open(log, "wb") as sink:
+    log.unlink(missing_ok=True)  # an older one may be readable by anybody: this one holds the new keys until they were shown
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=environment)
     try:
         _follow(log, child, home)
     except KeyboardInterrupt:
         child.terminate()
         raise typer.Exit(child.wait()) from None
+    finally:
+        hide_keys(log)
 
 
 def _follow(log: Path, child: "subprocess.Popen[bytes]", home: Path) -> None:
@@ -226,6 +231,14 @@ def _follow(log: Path, child: "subprocess.Popen[bytes]", home: Path) -> None:
                 sys.stdout.write(source.read())
                 return
             time.sleep(0.1)
+
+
+def hide_keys(log: Path) -> None:
+    """Overwrite the secrets of the keys in a log, which was said to show them once. In place: whoever writes it goes on where it was."""
+    with open(log, "r+b") as file:
+        for secret in _SECRET.finditer(file.read()):
+            file.seek(secret.start(1))
+            file.write(b"*" * len(secret[1]))
 
 
 def _state_of(home: Path) -> tuple[str, int]:
