@@ -36,6 +36,7 @@ def test_an_explanation_says_what_decides_and_what_would_change_it(spine: Spine,
     told = spine("policy", "explain", "nda_send", "--correlation", " ").out
     assert "deny: no-correlation" in told
     assert "it names a correlation id" in told
+    assert "'send_emial' is not in the table" in spine("policy", "explain", "send_emial").out
     assert spine("policy", "explain").code == 6
     assert spine("policy", "explain", "send_email", "--amount", "5 SAR").code == 6
 

@@ -50,8 +50,7 @@ def show(
     if as_json:
         print_json(rule)
         return
-    if rule.unknown_to_table:
-        say(f"{action!r} is not in the table: it is judged as any unknown action")
+    _say_if_unknown(rule)
     given = rule.model_dump(mode="json", exclude_defaults=True, exclude={"action"})
     say(f"{rule.action}: {_classes(rule)}", *(f"  {name:<22} {_shown(value)}" for name, value in given.items()), f"policy {table.version}")
 
@@ -80,6 +79,8 @@ def explain(
             else:
                 about = action or ""
                 rule = table.rule(about)
+                if not as_json:
+                    _say_if_unknown(rule)
                 papers = _papers({} if bundle is None else read_json(bundle, "the bundle"))
                 proposal = Proposal(
                     tenant_id=person.principal.tenant_id,
@@ -166,6 +167,12 @@ def _who(rule: ActionRule) -> tuple[str, ...]:
 
 def _shown(value: object) -> str:
     return ", ".join(map(_shown, value)) if isinstance(value, list) else json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _say_if_unknown(rule: ActionRule) -> None:
+    """A name that is mistyped is judged too, and its verdict reads like that of an action there is."""
+    if rule.unknown_to_table:
+        say(f"{rule.action!r} is not in the table: it is judged as any unknown action; `spine policy show` lists those there are")
 
 
 def _print_explanation(view: ExplanationView, person: Acting, as_json: bool) -> None:
