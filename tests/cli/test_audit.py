@@ -34,6 +34,14 @@ def test_rows_are_listed_page_by_page(sealed: int, spine: Spine) -> None:
     assert [row["position"] for row in (*page["items"], *rest["items"])] == whole
 
 
+def test_an_export_of_a_log_that_is_not_sealed_yet_is_not_called_proof(spine: Spine, office: Door, tmp_path: Path) -> None:
+    office.message()
+    file = tmp_path / "audit.jsonl"
+    assert spine("audit", "export", "--to", str(file), role=Role.ADMIN, person="root").code == 0
+    told = spine("audit", "verify", str(file), person=None)
+    assert (told.code, "`spine audit seal` seals it now" in told.out, "keep the head" in told.out) == (0, True, False)
+
+
 def test_an_export_is_judged_with_its_anchor_and_is_on_record(sealed: int, spine: Spine, tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
     assert spine("audit", "export", "--to", str(file), role=Role.ADMIN, person="root").code == 0

@@ -114,6 +114,8 @@ def verify_(
         say(f"tenant {found.tenant_id}: {found.rows} rows in {found.seals} seals hold, {found.unsealed} not sealed yet; head {found.head}")
         if found.fault:
             say(f"NOT AS SEALED ({found.fault.kind}): {found.fault.why}")
+        elif not found.seals:
+            say("nothing is sealed yet, so this proves nothing: `spine audit seal` seals it now, and a job does every ten minutes")
         else:
             say("keep the head elsewhere: given as --anchor, it shows that nobody rewrote the whole")
     if not found.is_whole:
