@@ -258,3 +258,25 @@ def test_a_connection_lost_under_a_question_is_an_operational_error(database: Da
     with pytest.raises(psycopg.OperationalError):
         asks_a_dead_server()
     assert _tenant_seen(database, "one") == "one"
+
+
+def test_a_connection_that_was_made_to_forget_is_told_anew(database: Database) -> None:
+    with Database(database.app_url, max_size=1) as narrow:
+        with narrow.tenant("one") as connection:
+            answer_to(connection, _keys())
+            connection.execute("deallocate all")
+        with pytest.raises(psycopg.errors.InvalidSqlStatementName), narrow.asking("one", _keys()):
+            pass
+        with narrow.asking("one", _keys()) as (_, row):
+            assert row == {"keys": 0}
+
+
+def test_a_database_that_was_away_is_found_by_whoever_asks_first(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool's own attempts come further and further apart; here the first comes after a minute."""
+    monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 60.0)
+    with Database(database.app_url.replace("127.0.0.1", "127.0.0.2")) as away:
+        away._app.timeout = 0.1
+        with pytest.raises(psycopg.OperationalError), away.tenant("one"):
+            pass
+        away._app.conninfo, away._app.timeout = database.app_url, 10
+        assert _tenant_seen(away, "one") == "one"

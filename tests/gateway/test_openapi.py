@@ -71,6 +71,11 @@ def test_each_bodys_example_passes_the_model_that_judges_it(door: Door, document
     assert judged > 10
 
 
+def test_the_example_of_a_task_is_one_that_can_be(document: dict[str, Any]) -> None:
+    (shown,) = examples_of(document["paths"]["/v1/tasks"]["post"]["responses"]["202"]["content"]["application/json"])
+    assert (shown["state"], shown["event_id"], shown["approval_id"]) == ("completed", shown["intent_id"], None)
+
+
 def test_each_operation_declares_its_problems_with_their_stable_types(document: dict[str, Any]) -> None:
     stable = document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
     for code in ("policy-denied", "idempotency-conflict", "call-in-progress", "budget-exhausted", "tenant-mismatch", "approval-refused"):

@@ -85,6 +85,7 @@ def _pool(url: str, max_size: int, keyring: Keyring | None = None) -> Connection
         max_size=max_size,
         open=False,
         timeout=10,
+        reconnect_timeout=2,  # then whoever asks next tries anew: psycopg's 300 s of doubled waits outlast the outage by as much again
         connection_class=psycopg.Connection[type_of_row],
         # Transactions are begun by `_begin`, and values written by `messages.call`, in UTF-8 whatever PGCLIENTENCODING says: see there.
         # Statements are prepared by `messages.call` or not at all: psycopg, where it prepares, has the server forget all of them at times.

@@ -84,7 +84,10 @@ def send(connection: psycopg.Connection[Any], message: bytes) -> PGresult:
         return result
     if connection.pgconn.status == ConnStatus.BAD:
         raise psycopg.OperationalError(f"the connection is lost: {result.get_error_message()}")
-    raise psycopg.errors.error_from_result(result)
+    error = psycopg.errors.error_from_result(result)
+    if isinstance(error, psycopg.errors.InvalidSqlStatementName):
+        _PREPARED.pop(connection, None)  # somebody had the server forget: this one fails, the next is told of its texts anew
+    raise error
 
 
 def row_of(connection: psycopg.Connection[Any], result: PGresult) -> dict[str, Any] | None:
