@@ -1,6 +1,8 @@
 """The application: routes, problems, tracing and the life of the services."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -49,6 +51,8 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
+        # For `asyncio.to_thread`: as many as there are connections, since each of them holds one.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(16, "task"))
         yield
         await anyio.to_thread.run_sync(services.close)
 

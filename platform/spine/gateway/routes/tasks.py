@@ -1,5 +1,6 @@
 """POST /v1/tasks: run an automation by hand."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from spine.clock import Stopped
 from spine.errors import PolicyDenied
-from spine.gateway.auth import Visiting, Work, answered
+from spine.gateway.auth import Visit, Visiting, Work, answered
 from spine.gateway.bodies import Body, CorrelationId, Line
 from spine.gateway.idempotency import Answer
 from spine.identity import Role
@@ -46,11 +47,15 @@ class TaskAccepted(View):
 
 
 @router.post("/tasks", status_code=202, response_model=TaskAccepted)
-def post_task(body: TaskBody, visit: Visiting) -> JSONResponse:
+async def post_task(body: TaskBody, visit: Visiting) -> JSONResponse:
     """Ask for an automation to run. 202: it is on the log, or waits for people; `Location` shows what becomes of it.
 
     403 `policy-denied` when the gate says no: `reason` is its code, and the intent is on record as denied.
     """
+    return await asyncio.to_thread(_asked, body, visit)  # FastAPI's own way into a thread costs a twentieth of a task more
+
+
+def _asked(body: TaskBody, visit: Visit) -> JSONResponse:
     correlation_id = visit.correlate(body.correlation_id)
     policy, clock = visit.services.policy, Stopped.of(visit.services.clock)
 
