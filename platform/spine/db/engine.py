@@ -186,7 +186,8 @@ def at_last(connection: Connection, statement: LiteralString, values: Values) ->
     """Have the transaction end with this statement, after others left for its end, in one message with its COMMIT: all take effect, or
     nothing of the transaction.
 
-    It does not run now; what it raises comes out of the end of `Database.tenant`. Raises psycopg.DataError for text with a NUL.
+    It does not run now, and a savepoint around this call does not take it back; what it raises comes out of the end of
+    `Database.tenant`. Raises psycopg.DataError for text with a NUL.
     """
     if (opened := _OPEN.get(connection)) is None:
         raise RuntimeError("only a transaction of Database has an end to leave a statement for: execute it instead")
