@@ -5,8 +5,19 @@ security, forced on every table, shows and accepts that tenant's rows only. `Dat
 dispatchers: it reads every tenant's events and keeps the consumer groups' books, and can do nothing else.
 """
 
-from spine.db.engine import Connection, Database, answer_to, at_last, wall_of
+from spine.db.engine import CONNECTIONS, Connection, Database, answer_to, at_last, wall_of
 from spine.db.messages import Question
 from spine.db.migrate import head_revision, migrate, revision_of
 
-__all__ = ["Connection", "Database", "Question", "answer_to", "at_last", "head_revision", "migrate", "revision_of", "wall_of"]
+__all__ = [
+    "CONNECTIONS",
+    "Connection",
+    "Database",
+    "Question",
+    "answer_to",
+    "at_last",
+    "head_revision",
+    "migrate",
+    "revision_of",
+    "wall_of",
+]

@@ -20,6 +20,8 @@ from spine.settings import Settings
 
 type_of_row = dict[str, Any]
 Connection = psycopg.Connection[type_of_row]
+CONNECTIONS = 16
+"""At most, in one process and as one role."""
 
 
 class Database:
@@ -28,7 +30,7 @@ class Database:
     Rows come back as dictionaries. A block that raises rolls back; a block that ends commits.
     """
 
-    def __init__(self, app_url: str, relay_url: str | None = None, *, max_size: int = 16, keyring: Keyring | None = None) -> None:
+    def __init__(self, app_url: str, relay_url: str | None = None, *, max_size: int = CONNECTIONS, keyring: Keyring | None = None) -> None:
         """`keyring` opens what `spine.vault` sealed, on tenants' connections only; without one, addresses are neither kept nor read."""
         self.app_url = app_url
         self.relay_url = relay_url
@@ -36,7 +38,7 @@ class Database:
         self._relay = _pool(relay_url, max_size) if relay_url else None
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, max_size: int = 16) -> Self:
+    def from_settings(cls, settings: Settings, *, max_size: int = CONNECTIONS) -> Self:
         relay = settings.database_relay_url
         keyring = Keyring.parse(settings.vault_key.get_secret_value()) if settings.vault_key else None
         return cls(settings.require("database_url"), relay.get_secret_value() if relay else None, max_size=max_size, keyring=keyring)

@@ -10,6 +10,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from spine import console
+from spine.db import CONNECTIONS
 from spine.gateway import docs, openapi, problems
 from spine.gateway.limits import BodyLimit
 from spine.gateway.routes import (
@@ -52,7 +53,7 @@ def create_app(services: Services) -> FastAPI:
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
         # For `asyncio.to_thread`: as many as there are connections, since each of them holds one.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(16, "task"))
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONNECTIONS, "task"))
         yield
         await anyio.to_thread.run_sync(services.close)
 
